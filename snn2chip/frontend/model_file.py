@@ -1,0 +1,109 @@
+"""Reading ``model.pt``. Files are hostile until read safely: nothing in them ever runs."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from snn2chip import nn as networks
+from snn2chip.errors import UserError
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained network and what its file says about it.
+
+    Attributes:
+        path: where it was read.
+        model: the network with its weights, in evaluation mode.
+        input_shape: ``(C, H, W)``.
+        largest: the largest input value, 1..255.
+        metadata: everything else that the file holds: recipe, class names, accuracy, seed, ...
+    """
+
+    path: Path
+    model: nn.Module
+    input_shape: tuple[int, ...]
+    largest: int
+    metadata: Mapping[str, Any]
+
+
+def read(path: str | Path) -> Checkpoint:
+    """Read a checkpoint that `snn2chip.nn.save` wrote.
+
+    Raises: UserError, one sentence that names the file and the mend, where it is missing, not such a checkpoint, would
+    execute code, or holds weights that do not fit or are not finite.
+    """
+    path = Path(path)
+    content = _load(path)
+    if not isinstance(content, dict) or content.get("format") != networks.FORMAT:
+        raise UserError(_foreign(path, content))
+    try:
+        arch, arch_kwargs, state = content["arch"], content["arch_kwargs"], content["state_dict"]
+        input_shape, largest = tuple(int(n) for n in content["input_shape"]), int(content.get("input_largest", 255))
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path}: the checkpoint's {error} is missing or malformed: save it again with nn.save") from None
+    _check_finite(path, state)
+    model = _build(path, arch, arch_kwargs, state)
+    known = {"format", "arch", "arch_kwargs", "state_dict", "input_shape", "input_largest"}
+    metadata = {key: value for key, value in content.items() if key not in known}
+    return Checkpoint(path, model, input_shape, largest, metadata)
+
+
+def _load(path: Path) -> Any:
+    if not path.exists():
+        raise UserError(f"{path}: no such file: give the path of a checkpoint, such as one that 'snn2chip train' wrote")
+    if path.is_dir():
+        raise UserError(f"{path}: this is a folder: give the path of a checkpoint file")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        if "weights_only" not in str(error) and "Unsupported" not in str(error):
+            raise UserError(f"{path}: this is not a PyTorch checkpoint") from None
+        raise UserError(
+            f"{path}: refused, because it holds pickled objects that would run code when they are loaded: "
+            "save plain tensors instead, with snn2chip.nn.save(model, path)"
+        ) from None
+    except PermissionError:
+        raise UserError(f"{path}: permission denied: make the file readable") from None
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"{path}: this is not a PyTorch checkpoint, or it is damaged ({reason})") from None
+
+
+def _foreign(path: Path, content: Any) -> str:
+    if isinstance(content, dict) and isinstance(content.get("format"), str):
+        return f"{path}: its format is {content['format']!r}, but this version reads {networks.FORMAT!r}"
+    holds = "a dictionary" if isinstance(content, dict) else f"a {type(content).__name__}"
+    return (
+        f"{path}: it holds {holds} without a {networks.FORMAT!r} header: load the weights into a network of "
+        "snn2chip.nn.build(...) and save that with snn2chip.nn.save(model, path, input_shape=[C, H, W])"
+    )
+
+
+def _check_finite(path: Path, state: Any) -> None:
+    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise UserError(f"{path}: its state_dict is not a dictionary of tensors: save it again with nn.save")
+    for name, tensor in state.items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise UserError(f"{path}: tensor {name!r} holds NaN or infinite values: the training diverged, train again")
+
+
+def _build(path: Path, arch: Any, arch_kwargs: Any, state: Mapping[str, torch.Tensor]) -> nn.Module:
+    if not isinstance(arch_kwargs, dict):
+        raise UserError(f"{path}: its arch_kwargs are no dictionary: save it again with nn.save")
+    try:
+        model = networks.build(arch, arch_kwargs)
+        model.load_state_dict(state)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+    except (RuntimeError, TypeError, ValueError) as error:
+        detail = " ".join(str(error).split())[:200]
+        raise UserError(f"{path}: its weights do not fit its architecture {arch!r}: {detail}") from None
+    return model.eval()

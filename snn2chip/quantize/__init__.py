@@ -1,0 +1,8 @@
+"""Float graph to integer graph: fold batch norms, choose units, round once."""
+
+from __future__ import annotations
+
+from snn2chip.quantize.fold import fold_batch_norms
+from snn2chip.quantize.integer import Precision, quantize
+
+__all__ = ["Precision", "fold_batch_norms", "quantize"]
