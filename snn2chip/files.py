@@ -1,0 +1,131 @@
+"""Writing to disk so that an interruption loses nothing, and reading JSON with sentences for errors."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import hashlib
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from snn2chip.errors import UserError
+
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2
+
+
+def canonical_json(document: Any) -> str:
+    """JSON text that is the same in every run: sorted keys, two-space indent, a final newline, no NaN."""
+    return json.dumps(document, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file; UserError where it is missing or malformed."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: this is not valid JSON ({error})") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def sha256(path: Path) -> str:
+    """Hexadecimal digest of a file's bytes."""
+    state = hashlib.sha256()
+    with path.open("rb") as stream:
+        for block in iter(lambda: stream.read(1 << 20), b""):
+            state.update(block)
+    return state.hexdigest()
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all; UserError where it cannot be written."""
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        temporary = Path(name)
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except OSError as error:
+        raise UserError(_cannot_write(path, error)) from None
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def replacing(folder: Path) -> Iterator[Path]:
+    """A temporary folder beside `folder` that takes its place when the block ends well.
+
+    An error, a full disk or Ctrl-C leaves the old folder whole and removes the temporary one.
+    Raises: UserError naming `folder` where it cannot be written.
+    """
+    temporary: Path | None = None
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+        temporary.chmod(0o755)
+        yield temporary
+        _exchange(temporary, folder)
+    except OSError as error:
+        raise UserError(_cannot_write(folder, error)) from None
+    finally:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _exchange(temporary: Path, folder: Path) -> None:
+    """Put `temporary` where `folder` is; what was there ends up under the temporary name."""
+    if not folder.exists():
+        temporary.rename(folder)
+        return
+    libc = ctypes.CDLL(None, use_errno=True)
+    if hasattr(libc, "renameat2"):  # Linux: one atomic step, so that no kill can fall between two renames
+        paths = os.fsencode(temporary), os.fsencode(folder)
+        if libc.renameat2(_AT_FDCWD, paths[0], _AT_FDCWD, paths[1], _RENAME_EXCHANGE) == 0:
+            return
+    old = temporary.with_name(temporary.name + ".old")
+    folder.rename(old)
+    try:
+        temporary.rename(folder)
+    except BaseException:
+        old.rename(folder)
+        raise
+    old.rename(temporary)
+
+
+def _cannot_write(path: Path, error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"{path}: the disk is full, and nothing was written: free some space or choose another --out"
+    return f"{path}: cannot be written: {error.strerror or error}"
+
+
+def write_array(path: str | Path, values: Any) -> None:
+    """Write a ``.npy`` file whole or not at all; UserError where it cannot be written."""
+    import io
+
+    import numpy as np
+
+    buffer = io.BytesIO()
+    np.save(buffer, values, allow_pickle=False)
+    write_bytes(Path(path), buffer.getvalue())
+
+
+def write_or_print(path: str, text: str) -> None:
+    """Write `text` to a file, or to standard output where `path` is ``-``."""
+    if path == "-":
+        sys.stdout.write(text)
+    else:
+        write_bytes(Path(path), text.encode())
