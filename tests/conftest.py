@@ -1,0 +1,21 @@
+"""What every test shares: one thread per process, and how hypothesis draws."""
+
+from __future__ import annotations
+
+import os
+
+# Before NumPy or torch is imported: the tests already run in several processes, and small matrices lose time to
+# threads that fight over the cores. Child processes inherit it.
+for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(variable, "1")
+
+from hypothesis import HealthCheck, settings  # noqa: E402  # plug-ins of it import NumPy
+
+# The same examples every time: fresh ones are `make fuzz`'s task, which keeps what it finds as a file.
+settings.register_profile(
+    "tests",
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+settings.load_profile("tests")
