@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,10 @@ from torch import nn
 
 from snn2chip import nn as networks
 from snn2chip.errors import UserError
+
+
+#: How torch's restricted unpickler names what it refuses: a class or function of a module, or a call of one.
+_CALLS_CODE = ("GLOBAL", "REDUCE", "NEWOBJ", "BUILD")
 
 
 @dataclass(frozen=True)
@@ -62,10 +67,12 @@ def _load(path: Path) -> Any:
     if path.is_dir():
         raise UserError(f"{path}: this is a folder: give the path of a checkpoint file")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # a foreign pickle protocol: what matters is the error
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        if "weights_only" not in str(error) and "Unsupported" not in str(error):
-            raise UserError(f"{path}: this is not a PyTorch checkpoint") from None
+        if not any(sign in str(error) for sign in _CALLS_CODE):
+            raise UserError(f"{path}: this is not a PyTorch checkpoint, or it is damaged") from None
         raise UserError(
             f"{path}: refused, because it holds pickled objects that would run code when they are loaded: "
             "save plain tensors instead, with snn2chip.nn.save(model, path)"

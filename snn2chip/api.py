@@ -1,0 +1,255 @@
+"""The pipeline as functions: what the command line calls, and what scripts may call.
+
+Each function raises `snn2chip.errors.UserError` (one sentence that names the file, the node and the mend) for bad usage or
+bad input. Nothing here prints: `report` is called with one line per stage of long work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from snn2chip import artifact, certify, files, graph_io, interpreter
+from snn2chip.artifact import Artifact, Description, Samples
+from snn2chip.certify import Certificate
+from snn2chip.errors import UserError
+from snn2chip.exporters import FORMS, exporter
+from snn2chip.graph import Array, Graph
+from snn2chip.hw_models import placement
+from snn2chip.hw_models.chip import Chip, load_chip
+from snn2chip.ops import Input
+from snn2chip.quantize import Precision
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Report = Callable[[str], None]
+Backend = Literal["reference", "torch", "onnxruntime", "lava"]
+
+DEFAULT_TARGET = "loihi2"
+BUILD = Path("build")
+
+_BACKENDS: Mapping[str, tuple[str, str]] = {"onnxruntime": ("onnx", "onnxruntime"), "lava": ("lava", "lava fused")}
+
+
+def _quiet(line: str) -> None:
+    """The default of every `report` argument."""
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A network as an integer graph, with what its checkpoint says about it and real samples where there are any."""
+
+    graph: Graph
+    name: str
+    class_names: tuple[str, ...] = ()
+    training: Mapping[str, Any] = field(default_factory=dict)
+    samples: Samples | None = None
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What `export` wrote and found."""
+
+    folder: Path
+    certificate: Certificate
+    fit: Mapping[str, Any]
+    compiled: Compiled
+
+
+def compile_file(model: str | Path, calibration: str | Path | None = None, bits: int = 8) -> Compiled:
+    """Read a checkpoint, capture it and quantize it.
+
+    Args:
+        model: path of a checkpoint that `snn2chip.nn.save` or ``snn2chip train`` wrote.
+        calibration: ``.npz`` with real inputs ``x`` (and ``y``) that travel with the artifact; by default the test split of
+            the checkpoint's data set, where this project knows it.
+        bits: weight bits, 2..8.
+    """
+    from snn2chip import frontend
+
+    path = Path(model)
+    checkpoint = frontend.read(path)
+    samples = artifact.read_samples(calibration) if calibration else _known_samples(checkpoint.metadata.get("dataset"))
+    try:
+        compiled = compile_module(
+            checkpoint.model, path.stem, checkpoint.input_shape, largest=checkpoint.largest, samples=samples, bits=bits
+        )
+    except UserError as error:
+        raise type(error)(f"{path}: {error}") from None
+    metadata = dict(checkpoint.metadata)
+    class_names = tuple(map(str, metadata.pop("class_names", ())))
+    return Compiled(compiled.graph, path.stem, class_names, metadata, compiled.samples)
+
+
+def compile_module(
+    model: nn.Module,
+    name: str,
+    input_shape: tuple[int, ...],
+    largest: int = 255,
+    samples: Samples | None = None,
+    bits: int = 8,
+) -> Compiled:
+    """Capture and quantize a live network of `snn2chip.nn` layers; arguments as in `snn2chip.frontend.capture`."""
+    from snn2chip import frontend
+    from snn2chip.quantize import quantize
+
+    graph = quantize(frontend.capture(model, input_shape, largest), Precision(bits))
+    if samples is not None:
+        samples = _kept_samples(graph, samples)
+    return Compiled(graph, name, samples=samples)
+
+
+def _known_samples(dataset: object) -> Samples | None:
+    if dataset != "digits":
+        return None
+    from snn2chip.training import digits
+
+    test = digits.load().test
+    return Samples(test.x, test.y)
+
+
+def _kept_samples(graph: Graph, samples: Samples) -> Samples:
+    interpreter.as_frames(graph, samples.x)  # refuses what does not fit
+    limit = artifact.SAMPLE_LIMIT
+    return Samples(samples.x[:limit], None if samples.y is None else samples.y[:limit])
+
+
+def export(
+    model: str | Path,
+    target: str = DEFAULT_TARGET,
+    out: str | Path | None = None,
+    calibration: str | Path | None = None,
+    bits: int = 8,
+    report: Report = _quiet,
+) -> Exported:
+    """Checkpoint to artifact: compile, write every form that can express the network, and certify them.
+
+    Args: model, calibration, bits as in `compile_file`; target, the name of a neurocore chip; out, the artifact folder
+    (``build/<model name>-<target>`` by default). An artifact that stood there is replaced as a whole, or not at all.
+    """
+    chip = _target(target)
+    report(f"reading {model}")
+    compiled = compile_file(model, calibration, bits)
+    return write(compiled, chip, Path(out) if out else BUILD / f"{compiled.name}-{target}", report)
+
+
+def write(compiled: Compiled, chip: Chip, folder: Path, report: Report = _quiet) -> Exported:
+    """Write a compiled network as the artifact `folder`, with its certificate."""
+    graph = compiled.graph
+    op = graph.input.op
+    assert isinstance(op, Input)
+    unit = graph.input.unit
+    preprocessing = {
+        "input": f"uint8 counts 0..{op.largest}",
+        "largest": op.largest,
+        "scale": None if unit is None else float(unit[0]),
+        "normalisation": "real input = scale * count",
+    }
+    description = Description(compiled.name, chip.name, compiled.class_names, preprocessing, compiled.training)
+    with artifact.writing(folder) as temporary:
+        artifact.write_core(temporary, graph, description, compiled.samples)
+        forms = {name: _write_form(name, graph, temporary, report) for name in FORMS}
+        fit = placement.fit(graph, chip)
+        (temporary / artifact.FIT).write_text(files.canonical_json(fit), encoding="utf-8")
+        certificate = certify.certify(graph, temporary, compiled.samples, report)
+        (temporary / artifact.CERTIFICATE).write_text(files.canonical_json(certificate.to_json()), encoding="utf-8")
+        artifact.seal(temporary, graph, description, forms)
+    return Exported(folder, certificate, fit, compiled)
+
+
+def _target(name: str) -> Chip:
+    chip = load_chip(name)
+    if chip.model != "neurocore":
+        raise UserError(f"target {name!r} is a {chip.model} model, which runs no spikes: choose a neurocore chip")
+    return chip
+
+
+def _write_form(name: str, graph: Graph, folder: Path, report: Report) -> dict[str, Any]:
+    form = exporter(name)
+    if reason := form.refusal(graph):
+        return {"written": False, "reason": reason}
+    report(f"writing {name}")
+    return {"written": True, "files": list(form.files), "notes": form.write(graph, folder)}
+
+
+def verify(folder: str | Path, report: Report = _quiet) -> Certificate:
+    """Check every digest of an artifact, run every form again and compare it with the interpreter.
+
+    The artifact's certificate.json is replaced where another verdict came out. UserError names a changed file; a form that
+    differs is a result in the certificate.
+    """
+    read = artifact.read(folder)
+    certificate = certify.certify(read.graph, read.folder, read.samples, report)
+    artifact.replace_certificate(read, files.canonical_json(certificate.to_json()))
+    return certificate
+
+
+def run(
+    folder: str | Path, inputs: str | Path | Array, backend: Backend = "reference", timing: str = "algorithmic"
+) -> Array:
+    """Run inputs through an artifact: per-step logits ``[B, T, classes]`` int32 (sum over axis 1 for the logits).
+
+    Args: inputs, uint8 ``[B, C, H, W]`` or ``[B, T, C, H, W]``, as an array or the path of a ``.npy`` or ``.npz``.
+    """
+    if timing != "algorithmic":
+        raise UserError(f"timing {timing!r} is not available in this version: use algorithmic")
+    read = artifact.read(folder)
+    x = inputs if isinstance(inputs, np.ndarray) else artifact.read_samples(inputs).x
+    interpreter.as_frames(read.graph, x)
+    if backend == "reference":
+        return interpreter.run(read.graph, x)
+    if backend == "torch":
+        from snn2chip import engine
+
+        return engine.run(read.graph, x)
+    if backend not in _BACKENDS:
+        raise UserError(f"backend {backend!r} is unknown: choose reference, torch, onnxruntime or lava")
+    name, program = _BACKENDS[backend]
+    form = exporter(name)
+    if reason := form.refusal(read.graph):
+        raise UserError(f"{read.folder}: {reason}")
+    executor = next(found for found in form.executors if found.name.startswith(program))
+    return executor.run(read.graph, read.folder, x)[read.graph.output.name]
+
+
+def newest_artifact(build: Path = BUILD) -> Path:
+    """The artifact under `build` that was written last; UserError where there is none."""
+    found = sorted(build.glob(f"*/{artifact.MANIFEST}"), key=lambda path: (path.stat().st_mtime_ns, str(path)))
+    if not found:
+        raise UserError(f"{build}: no artifact there: run 'snn2chip export model.pt --target loihi2' first, or name one")
+    return found[-1].parent
+
+
+def inspect(path: str | Path) -> str:
+    """What is in a checkpoint or an artifact, as text."""
+    path = Path(path)
+    if path.is_dir():
+        return _inspect_artifact(artifact.read(path))
+    compiled = compile_file(path)
+    lines = [f"{path}: checkpoint, T={compiled.graph.steps}, integer graph {compiled.graph.digest[:16]}"]
+    for name in FORMS:
+        reason = exporter(name).refusal(compiled.graph)
+        lines.append(f"  {name}: " + (f"refused: {reason}" if reason else "can express this network"))
+    return "\n".join([*lines, "", compiled.graph.show()])
+
+
+def _inspect_artifact(read: Artifact) -> str:
+    certificate = files.read_json(read.folder / artifact.CERTIFICATE)
+    fit = files.read_json(read.folder / artifact.FIT)
+    samples = "NO REAL INPUTS" if read.samples is None else f"{len(read.samples)} real samples"
+    lines = [f"{read.folder}: artifact for {read.description.target}, T={read.graph.steps}, {samples}"]
+    lines.append(f"graph digest {read.graph.digest}")
+    lines += [f"  {entry['form']}: {entry['status']} {entry['reason'] or entry['executor']}" for entry in certificate["results"]]
+    lines.append(f"  fit: {'fits' if fit.get('fits') else fit.get('reason', 'does not fit')}")
+    return "\n".join([*lines, "", read.graph.show()])
+
+
+def graph_document(folder: str | Path) -> dict[str, Any]:
+    """The graph document of an artifact (see ``docs/artifact-format.md``)."""
+    return graph_io.to_document(artifact.read(folder).graph)[0]
+

@@ -1,0 +1,209 @@
+"""The command line as a user meets it: real commands in real processes, on real files."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from snn2chip import artifact, zoo
+from snn2chip.training import digits
+
+COMMANDS = ("train", "export", "run", "verify", "simulate", "compare", "inspect", "chips", "doctor")
+
+
+def command(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "snn2chip", *arguments], cwd=cwd, capture_output=True, text=True, timeout=300, check=False
+    )
+
+
+def refused(*arguments: str, cwd: Path | None = None, code: int = 2) -> str:
+    """The one sentence on standard error."""
+    done = command(*arguments, cwd=cwd)
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    assert done.stderr.startswith("snn2chip: ")
+    assert done.stderr.count("\n") == 1, done.stderr
+    return done.stderr
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder where a user typed the first of the two lines."""
+    folder = tmp_path_factory.mktemp("project")
+    shutil.copyfile(zoo.path("sparse-n4-t1"), folder / "model.pt")
+    done = command("export", "model.pt", "--target", "loihi2", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert "certificate: EXACT on 450 samples, 1 zero, 1 maximum, 4 random" in done.stdout
+    return folder
+
+
+def test_export_certifies_every_form_on_all_test_images(project: Path) -> None:
+    certificate = json.loads((project / "build/model-loihi2/certificate.json").read_text())
+    assert certificate["verdict"] == "EXACT"
+    assert {(entry["form"], entry["executor"], entry["status"]) for entry in certificate["results"]} == {
+        ("torch", "snn2chip.engine", "EXACT"),
+        ("nir", "nirtorch", "EXACT"),
+        ("onnx", "onnxruntime", "EXACT"),
+        ("lava", "lava fused", "EXACT"),
+        ("lava", "lava per-layer", "EXACT"),
+    }
+    assert certificate["inputs"][0]["count"] == 450
+    assert all(len(entry["layers"]) == 9 and entry["compared"] > 5_000_000 for entry in certificate["results"])
+
+
+def test_the_two_lines(project: Path) -> None:
+    done = command("simulate", "--energy-report", cwd=project)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    for word in ("binary", "binary-t1", "sew", "qann", "accuracy", "loihi2"):
+        assert word in done.stdout
+    assert "\x1b" not in done.stdout
+
+
+def test_json_alone_on_standard_output_and_the_same_bytes_twice(project: Path) -> None:
+    runs = [command("simulate", "--energy-report", "--baseline", "none", "--json", "-", cwd=project) for _ in range(2)]
+    assert runs[0].returncode == 0, runs[0].stderr
+    assert runs[0].stdout == runs[1].stdout
+    document = json.loads(runs[0].stdout)
+    assert len(document["networks"]) == 1
+    assert document["networks"][0]["accuracy"] > 0.98
+
+
+def test_named_baselines_and_folders(project: Path) -> None:
+    done = command(
+        "simulate", "build/model-loihi2", "--baseline", "sew", "--baseline", "same=build/model-loihi2", "--json", "-", cwd=project
+    )
+    assert done.returncode == 0, done.stderr
+    labels = [network["label"] for network in json.loads(done.stdout)["networks"]]
+    assert labels == ["model", "sew", "same"]
+
+
+@pytest.mark.parametrize("backend", ["reference", "torch", "onnxruntime", "lava"])
+def test_run_gives_the_same_logits_in_every_backend(project: Path, tmp_path: Path, backend: str) -> None:
+    images = digits.load().test.x[:32]
+    np.save(tmp_path / "x.npy", images)
+    output = tmp_path / "y.npy"
+    arguments = ("run", "build/model-loihi2", "--backend", backend, "--input", str(tmp_path / "x.npy"), "--output", str(output))
+    done = command(*arguments, cwd=project)
+    assert done.returncode == 0, done.stderr
+    logits = np.load(output)
+    assert logits.dtype == np.int32
+    assert logits.shape == (32, 10)
+    read = artifact.read(project / "build/model-loihi2")
+    from snn2chip import interpreter
+
+    np.testing.assert_array_equal(logits, interpreter.logits(read.graph, images))
+
+
+def test_per_step_keeps_the_time_axis(project: Path, tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", x=digits.load().test.x[:3])
+    output = tmp_path / "y.npy"
+    arguments = ("run", "build/model-loihi2", "--input", str(tmp_path / "x.npz"), "--output", str(output), "--per-step")
+    assert command(*arguments, cwd=project).returncode == 0
+    assert np.load(output).shape == (3, 1, 10)
+
+
+def test_verify_and_inspect(project: Path) -> None:
+    done = command("verify", "build/model-loihi2", cwd=project)
+    assert done.returncode == 0, done.stderr
+    assert "certificate: EXACT" in done.stdout
+    shown = command("inspect", "build/model-loihi2", cwd=project)
+    assert shown.returncode == 0
+    assert "MultiLevelIF" in shown.stdout
+    shown = command("inspect", "model.pt", cwd=project)
+    assert "can express this network" in shown.stdout
+
+
+def test_verify_finds_a_changed_byte(project: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(project / "build/model-loihi2", tmp_path / "artifact"))
+    changed = bytearray((folder / "model.onnx").read_bytes())
+    changed[1000] ^= 1
+    (folder / "model.onnx").write_bytes(bytes(changed))
+    assert "model.onnx: its content was changed after export" in refused("verify", str(folder))
+    assert "model.onnx" in refused("simulate", str(folder))
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_teaches(name: str) -> None:
+    done = command(name, "--help")
+    assert done.returncode == 0
+    assert "usage: snn2chip " + name in done.stdout
+
+
+def test_chips_lists_what_is_shipped() -> None:
+    done = command("chips")
+    assert done.returncode == 0
+    for name in ("unit", "loihi1-davies2018", "loihi2", "lemaire-45nm", "dense-45nm"):
+        assert name in done.stdout
+
+
+def test_bad_input_is_one_sentence(project: Path, tmp_path: Path) -> None:
+    (tmp_path / "text.pt").write_text("hello")
+    assert "no such file" in refused("export", "nowhere.pt", cwd=tmp_path)
+    assert "text.pt: this is not a PyTorch checkpoint" in refused("export", "text.pt", cwd=tmp_path)
+    assert "no artifact there" in refused("simulate", cwd=tmp_path)
+    assert "chip" in refused("export", str(project / "model.pt"), "--target", "pentium", cwd=tmp_path)
+    assert "choose a neurocore chip" in refused("export", str(project / "model.pt"), "--target", "dense-45nm", cwd=tmp_path)
+    assert "2 to 8 bits" in refused("export", str(project / "model.pt"), "--bits", "1", cwd=tmp_path)
+    assert "baseline 'nobody' is unknown" in refused("simulate", "build/model-loihi2", "--baseline", "nobody", cwd=project)
+    assert not (tmp_path / "build").exists()
+
+
+def test_bad_arrays_are_one_sentence(project: Path, tmp_path: Path) -> None:
+    cases = {
+        "shape": (np.zeros((2, 1, 9, 8), np.uint8), "the input has shape (2, 1, 9, 8), but this network takes [B, 1, 8, 8]"),
+        "dtype": (np.zeros((2, 1, 8, 8)), "the input has dtype float64, but this network takes uint8"),
+        "range": (np.full((2, 1, 8, 8), 99, np.uint8), "the input holds 99, but this network takes values 0..16"),
+    }
+    for name, (array, sentence) in cases.items():
+        np.save(tmp_path / f"{name}.npy", array)
+        arguments = ("run", "build/model-loihi2", "--input", str(tmp_path / f"{name}.npy"), "--output", str(tmp_path / "y.npy"))
+        assert sentence in refused(*arguments, cwd=project)
+    assert not (tmp_path / "y.npy").exists()
+    arguments = ("run", "build/model-loihi2", "--input", str(tmp_path / "none.npy"), "--output", str(tmp_path / "y.npy"))
+    assert "no such file" in refused(*arguments, cwd=project)
+
+
+def test_debug_shows_the_traceback(tmp_path: Path) -> None:
+    done = command("export", "nowhere.pt", "--debug", cwd=tmp_path)
+    assert done.returncode != 0
+    assert "Traceback" in done.stderr
+
+
+def test_usage_errors_exit_with_two() -> None:
+    assert command("export").returncode == 2
+    assert command("fly").returncode == 2
+    assert command().returncode == 2
+
+
+@pytest.mark.parametrize("delay", [0.2, 1.5, 3.0, 4.5, 6.0])
+def test_interrupting_an_export_leaves_the_old_artifact_whole(project: Path, tmp_path: Path, delay: float) -> None:
+    """Ctrl-C at several moments, from start-up to the certificate."""
+    shutil.copytree(project, tmp_path / "project")
+    folder = tmp_path / "project"
+    before = artifact.read(folder / "build/model-loihi2").manifest["digest"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "snn2chip", "export", "model.pt"], cwd=folder,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )
+    time.sleep(delay)
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert artifact.read(folder / "build/model-loihi2").manifest["digest"] == before
+    assert [path.name for path in (folder / "build").iterdir()] == ["model-loihi2"]
+    if delay > 1:  # before that, Python itself may still be starting
+        assert process.returncode == 130, errors
+        assert errors.startswith("snn2chip: interrupted"), errors
+        assert "Traceback" not in errors

@@ -1,0 +1,157 @@
+"""Model files are hostile: each bad one gets one sentence, and nothing in it runs."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from snn2chip import frontend, nn
+from snn2chip.errors import UserError
+
+SMALL: dict[str, Any] = {
+    "width": 4, "blocks_per_stage": [1], "strides": [1], "in_channels": 1, "classes": 3, "input_scale": 1 / 16
+}
+
+
+def save_small(path: Path, **changes: Any) -> Path:
+    model = nn.build("resnet", SMALL)
+    return nn.save(model, path, input_shape=[1, 8, 8], input_largest=16, **changes)
+
+
+def test_reads_what_save_wrote(tmp_path: Path) -> None:
+    checkpoint = frontend.read(save_small(tmp_path / "model.pt", class_names=["a", "b", "c"]))
+    assert checkpoint.input_shape == (1, 8, 8)
+    assert checkpoint.largest == 16
+    assert checkpoint.metadata["class_names"] == ["a", "b", "c"]
+    assert not checkpoint.model.training
+
+
+class Exploit:
+    """Pickles as a call of os.mkdir: a harmless stand-in for any command."""
+
+    def __init__(self, sentinel: Path) -> None:
+        self.sentinel = sentinel
+
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return os.mkdir, (str(self.sentinel),)
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+@pytest.mark.parametrize("place", ["alone", "in metadata"])
+def test_a_pickle_that_would_execute_code_is_refused_and_does_not_run(
+    tmp_path: Path, place: str, legacy: bool
+) -> None:
+    sentinel, path = tmp_path / "executed", tmp_path / "evil.pt"
+    content = torch.load(save_small(tmp_path / "model.pt"), weights_only=True)
+    evil: Any = Exploit(sentinel) if place == "alone" else content | {"class_names": Exploit(sentinel)}
+    torch.save(evil, path, _use_new_zipfile_serialization=not legacy)
+    with pytest.raises(UserError, match=r"evil\.pt: refused, because it holds pickled objects"):
+        frontend.read(path)
+    assert not sentinel.exists()
+
+
+def test_a_plain_pickle_that_would_execute_code_does_not_run(tmp_path: Path) -> None:
+    sentinel, path = tmp_path / "executed", tmp_path / "evil.pkl"
+    path.write_bytes(pickle.dumps(Exploit(sentinel)))
+    with pytest.raises(UserError, match=r"evil\.pkl"):
+        frontend.read(path)
+    assert not sentinel.exists()
+
+
+def test_a_pickled_module_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "module.pt"
+    torch.save(torch.nn.Linear(2, 2), path)
+    with pytest.raises(UserError, match=r"module\.pt: refused.*snn2chip\.nn\.save"):
+        frontend.read(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"", "not a PyTorch checkpoint"),
+        (b"hello, world\n" * 100, "not a PyTorch checkpoint"),
+        (bytes(range(256)) * 64, "not a PyTorch checkpoint"),
+        (b"\x89HDF\r\n\x1a\n" + bytes(1000), "not a PyTorch checkpoint"),
+    ],
+)
+def test_not_a_model(tmp_path: Path, content: bytes, sentence: str) -> None:
+    path = tmp_path / "thing.pt"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=rf"thing\.pt: .*{sentence}"):
+        frontend.read(path)
+
+
+def test_missing_file_and_folder(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"nowhere\.pt: no such file"):
+        frontend.read(tmp_path / "nowhere.pt")
+    with pytest.raises(UserError, match="this is a folder"):
+        frontend.read(tmp_path)
+
+
+@pytest.mark.parametrize("kept", [0.1, 0.5, 0.9, 0.999])
+def test_truncated_file(tmp_path: Path, kept: float) -> None:
+    path = save_small(tmp_path / "model.pt")
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * kept)])
+    with pytest.raises(UserError, match=r"model\.pt: .*damaged|model\.pt: this is not a PyTorch checkpoint"):
+        frontend.read(path)
+
+
+def test_zip_that_is_no_checkpoint(tmp_path: Path) -> None:
+    path = tmp_path / "archive.pt"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("readme.txt", "nothing to see")
+    with pytest.raises(UserError, match=r"archive\.pt: this is not a PyTorch checkpoint"):
+        frontend.read(path)
+
+
+def test_foreign_state_dict_names_the_mend(tmp_path: Path) -> None:
+    path = tmp_path / "foreign.pt"
+    torch.save(torch.nn.Linear(2, 2).state_dict(), path)
+    with pytest.raises(UserError, match=r"foreign\.pt: .*snn2chip\.nn\.save"):
+        frontend.read(path)
+
+
+def test_other_format_version(tmp_path: Path) -> None:
+    path = tmp_path / "newer.pt"
+    torch.save({"format": "snn2chip-model-9"}, path)
+    with pytest.raises(UserError, match="its format is 'snn2chip-model-9'"):
+        frontend.read(path)
+
+
+def edited(tmp_path: Path, **changes: Any) -> Path:
+    path = save_small(tmp_path / "model.pt")
+    content = torch.load(path, weights_only=True)
+    content.update(changes)
+    torch.save(content, path)
+    return path
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_named(tmp_path: Path, value: float) -> None:
+    state = nn.build("resnet", SMALL).state_dict()
+    state["head.weight"][1, 2] = value
+    with pytest.raises(UserError, match=r"tensor 'head\.weight' holds NaN or infinite"):
+        frontend.read(edited(tmp_path, state_dict=state))
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"arch": "transformer"}, "Unknown architecture 'transformer'"),
+        ({"arch_kwargs": {"colour": "red"}}, "does not take these arch_kwargs"),
+        ({"arch_kwargs": SMALL | {"width": 5}}, "weights do not fit"),
+        ({"arch_kwargs": 7}, "arch_kwargs are no dictionary"),
+        ({"input_shape": "wide"}, "malformed"),
+        ({"state_dict": {}}, "weights do not fit"),
+        ({"state_dict": {"head.weight": 3}}, "not a dictionary of tensors"),
+    ],
+)
+def test_malformed_content(tmp_path: Path, changes: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(UserError, match=rf"model\.pt: .*{sentence}"):
+        frontend.read(edited(tmp_path, **changes))
