@@ -10,7 +10,7 @@ from snn2chip.exporters.base import Exporter, Registered
 FORMS: dict[str, Registered] = {
     "nir": Registered("snn2chip.exporters.nir_form", "NirExporter"),
     "onnx": Registered("snn2chip.exporters.onnx_form", "OnnxExporter"),
-    "lava": Registered("snn2chip.exporters.lava", "LavaExporter"),
+    "lava": Registered("snn2chip.exporters.lava.exporter", "LavaExporter"),
 }
 
 

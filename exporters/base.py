@@ -9,8 +9,8 @@ from typing import Any, Protocol
 
 from snn2chip.graph import Array, Graph
 
-#: What an executor returns: integer tensors ``[B, T, *shape]`` by node name. The output node's per-step logits are always
-#: among them, and every neuron layer that the form exposes.
+#: What an executor returns: integer tensors ``[B, T, *shape]`` by node name. The output node's per-step
+#: logits are always among them, and every neuron layer that the form exposes.
 Tensors = Mapping[str, Array]
 
 

@@ -1,0 +1,19 @@
+"""The names that ``model.onnx`` and its readers agree on (``docs/onnx.md``)."""
+
+from __future__ import annotations
+
+MODEL_FILE = "model.onnx"
+
+#: Tensors that users address.
+INPUT, FRAMES, LOGITS = "x", "frames", "logits"
+
+#: Domain of the model-local functions, and the neuron's names: with a carried potential, and for a single step.
+DOMAIN = "ai.snn2chip"
+NEURON, NEURON_FROM_REST = "MultiLevelIF", "MultiLevelIFFromRest"
+
+#: Keys of the file's properties.
+VERSION = "snn2chip.version"
+DIGEST = "snn2chip.graph_digest"
+STEPS = "snn2chip.steps"
+LEVELS = "snn2chip.levels"
+LARGEST = "snn2chip.largest_input"
