@@ -1,0 +1,215 @@
+"""Our integer graph as NIR primitives, profile *portable*: one rule for each operation.
+
+A neuron layer of N levels becomes one layer of N*C binary ``IF`` neurons between two 1x1 convolutions::
+
+    fan-out   v[k*C + c] = i[c] + 1.5 - (k+1) * theta[c]      for k = 0 .. N-1
+    spikes    z[j] = 1 where v[j] > 1, that is where i[c] >= (k+1) * theta[c]
+    collect   s[c] = sum over k of z[k*C + c]                 = clip(floor(i[c] / theta[c]), 0, N)
+
+Thresholds lie half way between integers, so that readers who compare with ``>`` and with ``>=`` agree. In one step from
+v = 0 the kind of reset plays no part, which is why the form holds for T = 1 only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import nir
+import numpy as np
+
+from snn2chip import __version__
+from snn2chip.errors import GraphError
+from snn2chip.exporters.nir_form.builder import Builder, Value, metadata
+from snn2chip.exporters.nir_form.geometry import Map, Window, check_size, dense, diagonal
+from snn2chip.graph import Array, Graph, Node
+from snn2chip.kernels import FLOAT32_EXACT
+from snn2chip.ops import Add, Conv2d, Flatten, Input, Linear, MultiLevelIF, Readout, SumPool2d, Upsample2d
+
+PROFILE = "portable"
+#: float32 holds halves exactly up to here; fan-out biases are halves.
+HALVES_EXACT = FLOAT32_EXACT // 2
+#: Largest kernel that stands in for an upsampling, in elements: each is met once for every position of the result.
+MOST_UPSAMPLED = 2**20
+
+
+def lower(graph: Graph) -> Any:
+    """The `nir.NIRGraph` of an integer graph with T = 1.
+
+    Raises: GraphError, naming the node, where NIR's portable primitives cannot express it exactly.
+    """
+    if graph.steps != 1:
+        raise GraphError(
+            f"the NIR form is written for T = 1 only, and this graph has T = {graph.steps}: NIR's IF node has no soft "
+            "reset, so that it cannot express what a neuron keeps for the next step"
+        )
+    lowering = _Lowering(graph)
+    for node in graph.nodes:
+        lowering.lower(node)
+    builder = lowering.builder
+    return nir.NIRGraph(builder.nodes, builder.edges, metadata=metadata(_graph_facts(graph)))
+
+
+def _graph_facts(graph: Graph) -> dict[str, Any]:
+    return {
+        "tool": f"snn2chip {__version__}",
+        "profile": PROFILE,
+        "steps": graph.steps,
+        "graph_digest": graph.digest,
+        "input": graph.input.name,
+        "input_shape": graph.signals[graph.input.name].shape,
+        "output": graph.output.name,
+        "output_shape": graph.signals[graph.output.name].shape,
+    }
+
+
+class _Lowering:
+    """Walks the graph once, in order; `values` says what each of our nodes has become."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.builder = Builder()
+        self.values: dict[str, Value] = {}
+
+    def lower(self, node: Node) -> None:
+        rule = _RULES.get(type(node.op))
+        if rule is None:
+            raise GraphError(f"node {node.name!r} ({node.kind}) has no counterpart among NIR's primitives")
+        try:
+            value = rule(self, node, node.op)
+        except GraphError as error:
+            raise GraphError(f"node {node.name!r} ({node.kind}): {error}") from None
+        if value is not None:
+            self.values[node.name] = value
+
+    def input(self, node: Node, op: Input) -> Value:
+        return self.builder.input(_as_map(op.shape), op.largest)
+
+    def conv2d(self, node: Node, op: Conv2d) -> Value:
+        window = Window(op.stride, op.padding, op.dilation)
+        weight = dense(op.weight, op.groups)
+        return self.builder.conv(node.name, self._source(node), weight, op.bias, window, {"source": node.name})
+
+    def linear(self, node: Node, op: Linear) -> Value:
+        """A Conv2d whose kernel is the whole map; a pool before it is folded in."""
+        facts = {"source": node.name}
+        folded = self._folded_pool(node)
+        if folded is None:
+            source = self._source(node)
+            return self.builder.conv(node.name, source, op.weight.reshape(-1, *source.shape), op.bias, facts=facts)
+        pool, pooling = folded
+        source = self._source(pool)
+        pooled = op.weight.reshape(-1, *self.graph.signals[pool.name].shape)
+        weight = _unpooled(pooled, pooling, source.shape)
+        return self.builder.conv(node.name, source, weight, op.bias, facts={**facts, "pool": pool.name})
+
+    def add(self, node: Node, op: Add) -> Value:
+        sources = [self.values[name] for name in node.inputs]
+        if any(source.shape != sources[0].shape for source in sources):  # flat views of different maps
+            sources = [self.builder.columns(source, node.name) for source in sources]
+        return self.builder.sum(node.name, sources)
+
+    def multi_level_if(self, node: Node, op: MultiLevelIF) -> Value:
+        source = self._source(node)
+        if len(op.theta) != source.shape[0]:  # a flat layer over a view: one threshold for every position
+            source = self.builder.columns(source, node.name)
+        if (most := int(op.theta.max()) * op.levels) > HALVES_EXACT:
+            raise GraphError(
+                f"it saturates at N*theta = {most}, beyond the {HALVES_EXACT} up to which float32 holds halves"
+            )
+        check_size(op.levels * source.shape[0], source.shape[0])
+        copies = np.tile(np.eye(source.shape[0], dtype=np.float32), (op.levels, 1))
+        levels = np.arange(1, op.levels + 1)[:, None]
+        bias = (1.5 - levels * op.theta.astype(np.float64)).reshape(-1)
+        roles = _group_facts(node.name, op)
+        wide = self.builder.fan_out(f"{node.name}_levels", source, copies, bias, roles["fan-out"])
+        spikes = self.builder.spikes(f"{node.name}_spikes", wide, roles["spikes"])
+        return self.builder.conv(node.name, spikes, copies.T[:, :, None, None], facts=roles["collect"])
+
+    def sum_pool(self, node: Node, op: SumPool2d) -> Value | None:
+        """A diagonal Conv2d of ones; nothing where every reader folds it in."""
+        if self._is_folded(node):
+            return None
+        source = self._source(node)
+        weight = diagonal(source.shape[0], np.ones(op.kernel))
+        window = Window(op.stride, op.padding)
+        return self.builder.conv(node.name, source, weight, window=window, facts={"source": node.name})
+
+    def upsample(self, node: Node, op: Upsample2d) -> Value:
+        """NIR has no such primitive, but a Conv2d over a padded map of one position is any linear map from channels.
+
+        Every position becomes a channel of its own, and a kernel as large as the result (mirrored, for a convolution
+        looks back) lays it down wherever it belongs. The weights are many: for small maps only.
+        """
+        source = self.builder.columns(self._source(node), node.name)
+        channels, height, width = self.graph.signals[node.name].shape
+        check_size(channels, source.shape[0], height, width, most=MOST_UPSAMPLED)
+        weight = np.zeros((channels, source.shape[0], height, width), np.float32)
+        position = np.arange(source.shape[0]).reshape(self.graph.signals[node.inputs[0]].shape)
+        for c, y, x in np.ndindex(channels, height, width):
+            weight[c, position[c, y // op.factor[0], x // op.factor[1]], -1 - y, -1 - x] = 1
+        window = Window(padding=(height - 1, width - 1))
+        return self.builder.conv(node.name, source, weight, window=window, facts={"source": node.name})
+
+    def flatten(self, node: Node, op: Flatten) -> Value | None:
+        """A view: what follows reads the map that it came from."""
+        return self.values.get(node.inputs[0])  # absent where the pool before it is folded into the Linear after it
+
+    def readout(self, node: Node, op: Readout) -> None:
+        self.builder.output(self.builder.columns(self._source(node), node.name))
+
+    def _source(self, node: Node) -> Value:
+        return self.values[node.inputs[0]]
+
+    def _is_folded(self, pool: Node) -> bool:
+        """Whether every reader of a pool is a Flatten that only Linear layers read."""
+        readers = [self.graph[name] for name in self.graph.consumers[pool.name]]
+        return all(isinstance(reader.op, Flatten) for reader in readers) and all(
+            isinstance(self.graph[name].op, Linear) for reader in readers for name in self.graph.consumers[reader.name]
+        )
+
+    def _folded_pool(self, linear: Node) -> tuple[Node, SumPool2d] | None:
+        flat = self.graph[linear.inputs[0]]
+        if not isinstance(flat.op, Flatten):
+            return None
+        pool = self.graph[flat.inputs[0]]
+        return (pool, pool.op) if isinstance(pool.op, SumPool2d) and pool.name not in self.values else None
+
+
+def _group_facts(name: str, op: MultiLevelIF) -> dict[str, dict[str, Any]]:
+    """What the metadata say of a neuron layer's three nodes, by role."""
+    facts: dict[str, dict[str, Any]] = {
+        role: {"group": name, "role": role, "levels": op.levels} for role in ("fan-out", "spikes", "collect")
+    }
+    layout = "channel k*C + c is level k+1 of channel c"
+    facts["spikes"] |= {"layout": layout, "theta": op.theta.tolist(), "reset": "soft"}
+    return facts
+
+
+def _as_map(shape: tuple[int, ...]) -> Map:
+    """(C, H, W); a flat tensor is a map of one position."""
+    channels, height, width = shape if len(shape) == 3 else (shape[0], 1, 1)
+    return channels, height, width
+
+
+def _unpooled(pooled: Array, pool: SumPool2d, shape: Map) -> Array:
+    """Weights ``[O, C, H, W]`` over the map that, pooled, meets weights ``[O, C, Hp, Wp]``."""
+    (top, left), (_, height, width) = pool.padding, shape
+    whole = np.zeros((*pooled.shape[:2], height + 2 * top, width + 2 * left), np.float32)
+    for row, column in np.ndindex(*pooled.shape[2:]):
+        y, x = row * pool.stride[0], column * pool.stride[1]
+        whole[:, :, y : y + pool.kernel[0], x : x + pool.kernel[1]] += pooled[:, :, row, column, None, None]
+    return whole[:, :, top : top + height, left : left + width]
+
+
+_RULES: dict[type[Any], Callable[[_Lowering, Node, Any], Value | None]] = {
+    Add: _Lowering.add,
+    Conv2d: _Lowering.conv2d,
+    Flatten: _Lowering.flatten,
+    Input: _Lowering.input,
+    Linear: _Lowering.linear,
+    MultiLevelIF: _Lowering.multi_level_if,
+    Readout: _Lowering.readout,
+    SumPool2d: _Lowering.sum_pool,
+    Upsample2d: _Lowering.upsample,
+}
