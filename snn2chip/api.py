@@ -1,12 +1,12 @@
 """The pipeline as functions: what the command line calls, and what scripts may call.
 
-Each function raises `snn2chip.errors.UserError` (one sentence that names the file, the node and the mend) for bad usage or
-bad input. Nothing here prints: `report` is called with one line per stage of long work.
+Each function raises `snn2chip.errors.UserError` (one sentence that names the file, the node and the mend) for bad usage
+or bad input. Nothing here prints: `report` is called with one line per stage of long work.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -66,8 +66,8 @@ def compile_file(model: str | Path, calibration: str | Path | None = None, bits:
 
     Args:
         model: path of a checkpoint that `snn2chip.nn.save` or ``snn2chip train`` wrote.
-        calibration: ``.npz`` with real inputs ``x`` (and ``y``) that travel with the artifact; by default the test split of
-            the checkpoint's data set, where this project knows it.
+        calibration: ``.npz`` with real inputs ``x`` (and ``y``) that travel with the artifact; by default the test
+            split of the checkpoint's data set, where this project knows it.
         bits: weight bits, 2..8.
     """
     from snn2chip import frontend
@@ -180,8 +180,8 @@ def _write_form(name: str, graph: Graph, folder: Path, report: Report) -> dict[s
 def verify(folder: str | Path, report: Report = _quiet) -> Certificate:
     """Check every digest of an artifact, run every form again and compare it with the interpreter.
 
-    The artifact's certificate.json is replaced where another verdict came out. UserError names a changed file; a form that
-    differs is a result in the certificate.
+    The artifact's certificate.json is replaced where another verdict came out. UserError names a changed file; a form
+    that differs is a result in the certificate.
     """
     read = artifact.read(folder)
     certificate = certify.certify(read.graph, read.folder, read.samples, report)
@@ -221,7 +221,9 @@ def newest_artifact(build: Path = BUILD) -> Path:
     """The artifact under `build` that was written last; UserError where there is none."""
     found = sorted(build.glob(f"*/{artifact.MANIFEST}"), key=lambda path: (path.stat().st_mtime_ns, str(path)))
     if not found:
-        raise UserError(f"{build}: no artifact there: run 'snn2chip export model.pt --target loihi2' first, or name one")
+        raise UserError(
+            f"{build}: no artifact there: run 'snn2chip export model.pt --target loihi2' first, or name one"
+        )
     return found[-1].parent
 
 
@@ -244,7 +246,10 @@ def _inspect_artifact(read: Artifact) -> str:
     samples = "NO REAL INPUTS" if read.samples is None else f"{len(read.samples)} real samples"
     lines = [f"{read.folder}: artifact for {read.description.target}, T={read.graph.steps}, {samples}"]
     lines.append(f"graph digest {read.graph.digest}")
-    lines += [f"  {entry['form']}: {entry['status']} {entry['reason'] or entry['executor']}" for entry in certificate["results"]]
+    lines += [
+        f"  {entry['form']}: {entry['status']} {entry['reason'] or entry['executor']}"
+        for entry in certificate["results"]
+    ]
     lines.append(f"  fit: {'fits' if fit.get('fits') else fit.get('reason', 'does not fit')}")
     return "\n".join([*lines, "", read.graph.show()])
 
@@ -252,4 +257,3 @@ def _inspect_artifact(read: Artifact) -> str:
 def graph_document(folder: str | Path) -> dict[str, Any]:
     """The graph document of an artifact (see ``docs/artifact-format.md``)."""
     return graph_io.to_document(artifact.read(folder).graph)[0]
-

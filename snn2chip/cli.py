@@ -101,7 +101,9 @@ on real samples and extreme inputs, and writes a certificate that says EXACT or 
     parser.add_argument("--out", metavar="DIR", help="the artifact folder (default build/<model>-<target>)")
     parser.add_argument("--bits", type=int, default=8, metavar="B", help="weight bits, 2..8 (default 8)")
     parser.add_argument(
-        "--calibration", metavar="X.npz", help="real inputs x (and classes y) that travel with the artifact as its samples"
+        "--calibration",
+        metavar="X.npz",
+        help="real inputs x (and classes y) that travel with the artifact as its samples",
     )
 
 
@@ -140,7 +142,7 @@ SNN at T=N and at T=1, SEW with the same neuron, and the quantized ANN on a dens
         "--baseline",
         action="append",
         metavar="LABEL=DIR",
-        help="another artifact to compare with, or a shipped one by name (binary, binary-t1, sew, qann); 'none' for none",
+        help="another artifact, or a shipped network by name (binary, binary-t1, sew, qann); 'none' for none",
     )
     parser.add_argument("--json", metavar="FILE", help="write the report as JSON ('-': to standard output alone)")
     parser.add_argument("--html", metavar="FILE", help="write the report as one self-contained page")
@@ -165,7 +167,9 @@ def _doctor(commands: Any) -> None:
     details = """\
 --fix lava builds Lava's own environment (Python 3.10 where one is found, else this Python with two small patches);
 nothing of it enters the environment that you run this command from."""
-    parser = _command(commands, "doctor", "check that every backend works, or build what is missing", _do_doctor, details)
+    parser = _command(
+        commands, "doctor", "check that every backend works, or build what is missing", _do_doctor, details
+    )
     parser.add_argument("--fix", choices=("lava",), help="build what is missing")
     parser.add_argument("--python", choices=("auto", "python310", "current"), default="auto", help="for --fix lava")
 

@@ -105,8 +105,8 @@ class Op(Protocol):
 class Node:
     """One operation and where its inputs come from.
 
-    `unit` is the real value of one integer unit of the output (scalar or per channel, None in a float graph): it says how
-    integers relate to the trained network and has no part in the integer meaning, nor in the digest.
+    `unit` is the real value of one integer unit of the output (scalar or per channel, None in a float graph): it says
+    how integers relate to the trained network and has no part in the integer meaning, nor in the digest.
     """
 
     name: str
@@ -198,7 +198,9 @@ class Graph:
     def edges(self) -> tuple[Edge, ...]:
         signals = self.signals
         return tuple(
-            Edge(source, node.name, port, signals[source]) for node in self.nodes for port, source in enumerate(node.inputs)
+            Edge(source, node.name, port, signals[source])
+            for node in self.nodes
+            for port, source in enumerate(node.inputs)
         )
 
     def of_kind(self, *kinds: type[Any]) -> tuple[Node, ...]:
@@ -226,7 +228,9 @@ class Graph:
             interval = f"[{signal.interval.min}, {signal.interval.max}]"
             rows.append((node.name, node.kind, shape, signal.kind.value, interval, ", ".join(node.inputs)))
         widths = [max(len(row[column]) for row in rows) for column in range(6)]
-        return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows)
+        return "\n".join(
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+        )
 
 
 def _index(nodes: tuple[Node, ...]) -> dict[str, Node]:

@@ -59,7 +59,10 @@ def as_frames(graph: Graph, inputs: Array) -> Array:
     direct, frames = inputs.shape[1:] == op.shape, inputs.shape[1:] == (graph.steps, *op.shape)
     if not (direct or frames):
         wanted = ", ".join(map(str, op.shape))
-        raise UserError(f"the input has shape {inputs.shape}, but this network takes [B, {wanted}] or [B, T={graph.steps}, {wanted}]")
+        raise UserError(
+            f"the input has shape {inputs.shape}, but this network takes [B, {wanted}] "
+            f"or [B, T={graph.steps}, {wanted}]"
+        )
     if inputs.size and (largest := int(inputs.max())) > op.largest:
         raise UserError(f"the input holds {largest}, but this network takes values 0..{op.largest}")
     if frames:

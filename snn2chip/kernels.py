@@ -1,8 +1,8 @@
 """Integer arithmetic of the normative semantics, in plain NumPy and nothing else.
 
 The interpreter and Lava's processes both call these functions, so that the arithmetic stands in one place. Tensors are
-batch first: ``[B, C, H, W]`` or ``[B, F]``. NumPy has no fast integer matrix product, so products run on float BLAS, in the
-narrowest float type in which *every partial sum* is proven exact (``docs/semantics.md``, section "Exactness").
+batch first: ``[B, C, H, W]`` or ``[B, F]``. NumPy has no fast integer matrix product, so products run on float BLAS, in
+the narrowest float type in which *every partial sum* is proven exact (``docs/semantics.md``, section "Exactness").
 """
 
 from __future__ import annotations

@@ -47,8 +47,8 @@ def simulate(
         folder: an artifact; by default the newest under ``build/``.
         chip: name of a chip or path of a chip file; by default the artifact's target.
         inputs: ``.npz`` with ``x`` and optional ``y``; by default the artifact's real samples.
-        baselines: ``LABEL=DIR``, or names of the shipped fair set; None for the whole fair set where a shipped recipe trained
-            the network, ``["none"]`` for no baseline.
+        baselines: ``LABEL=DIR``, or names of the shipped fair set; None for the whole fair set where a shipped recipe
+            trained the network, ``["none"]`` for no baseline.
         report: told what goes on.
     Raises: UserError where there are no inputs, or a folder, chip or name is unknown.
     """

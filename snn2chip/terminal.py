@@ -42,7 +42,9 @@ def certificate_table(certificate: Certificate) -> str:
     inputs = ", ".join(f"{part.count} {part.name}" for part in certificate.inputs)
     lines = [f"certificate: {certificate.verdict} on {inputs}"]
     if not certificate.on_real_inputs:
-        lines.append("NO REAL INPUTS: only extreme and random inputs were compared (give some with --calibration X.npz)")
+        lines.append(
+            "NO REAL INPUTS: only extreme and random inputs were compared (give some with --calibration X.npz)"
+        )
     return "\n".join([*lines, table(("form", "program", "status", "detail"), rows)])
 
 

@@ -25,7 +25,13 @@ def main() -> int:
     print(f"{model}: a trained Sparse-ResNet (N=4, T=1) on scikit-learn's digits, as shipped\n", flush=True)
     command("export", str(model), "--target", "loihi2")
     command(
-        "simulate", str(ARTIFACT), "--energy-report", "--json", str(BUILD / "report.json"), "--html", str(BUILD / "report.html")
+        "simulate",
+        str(ARTIFACT),
+        "--energy-report",
+        "--json",
+        str(BUILD / "report.json"),
+        "--html",
+        str(BUILD / "report.html"),
     )
     certificate = json.loads((ARTIFACT / "certificate.json").read_text(encoding="utf-8"))
     results = [(entry["form"], entry["executor"], entry["status"]) for entry in certificate["results"]]

@@ -15,7 +15,6 @@ from torch import nn
 from snn2chip import nn as networks
 from snn2chip.errors import UserError
 
-
 #: How torch's restricted unpickler names what it refuses: a class or function of a module, or a call of one.
 _CALLS_CODE = ("GLOBAL", "REDUCE", "NEWOBJ", "BUILD")
 
@@ -53,7 +52,9 @@ def read(path: str | Path) -> Checkpoint:
         arch, arch_kwargs, state = content["arch"], content["arch_kwargs"], content["state_dict"]
         input_shape, largest = tuple(int(n) for n in content["input_shape"]), int(content.get("input_largest", 255))
     except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path}: the checkpoint's {error} is missing or malformed: save it again with nn.save") from None
+        raise UserError(
+            f"{path}: the checkpoint's {error} is missing or malformed: save it again with nn.save"
+        ) from None
     _check_finite(path, state)
     model = _build(path, arch, arch_kwargs, state)
     known = {"format", "arch", "arch_kwargs", "state_dict", "input_shape", "input_largest"}

@@ -29,7 +29,7 @@ Rule = Callable[[Builder, str, Any, tuple[str, ...]], str]
 
 
 def rule_for(module: nn.Module) -> Rule | None:
-    """The rule of the module's class, or of the nearest class it derives from that has one; None where there is none."""
+    """The rule of the module's class, or of its nearest base class that has one; None where there is none."""
     return next((RULES[kind] for kind in type(module).__mro__ if kind in RULES), None)
 
 

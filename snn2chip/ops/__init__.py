@@ -1,7 +1,7 @@
 """The operations: one file each. A new operation is its file and one line in `OPS`.
 
-Each file holds the operation's fields, its equation (docstring), shapes and intervals (`signal`), arithmetic (`step`) and
-connectivity (`fan_out`); what they share is in `snn2chip.ops.base`.
+Each file holds the operation's fields, its equation (docstring), shapes and intervals (`signal`), arithmetic (`step`)
+and connectivity (`fan_out`); what they share is in `snn2chip.ops.base`.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from snn2chip.ops.base import BaseOp, axis_hits, map_shape, window_shape
 
 @dataclass(frozen=True, eq=False)
 class Conv2d(BaseOp):
-    """``i[o, y, x] = bias[o] + sum over c, ky, kx of weight[o, c, ky, kx] * s[c, y*stride + ky*dilation - padding, ...]``
+    """``i[o,y,x] = bias[o] + sum over c,ky,kx of weight[o, c, ky, kx] * s[c, y*stride + ky*dilation - padding, x...]``
 
     Attributes:
         weight: ``[O, C / groups, Kh, Kw]``, int8 in an integer graph.

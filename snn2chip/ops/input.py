@@ -24,7 +24,7 @@ class Input(BaseOp):
     shape: tuple[int, ...]
     largest: int = 255
 
-    arity: ClassVar[range] = range(0, 1)
+    arity: ClassVar[range] = range(1)
 
     def signal(self, sources: tuple[Signal, ...], steps: int) -> Signal:
         if len(self.shape) not in (1, 3) or min(self.shape) < 1:

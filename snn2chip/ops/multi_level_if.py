@@ -16,8 +16,8 @@ from snn2chip.ops.base import BaseOp
 class MultiLevelIF(BaseOp):
     """``v = u + i;  z = clip(floor(v / theta), 0, N);  u = v - z * theta;  u(0) = 0`` per sample.
 
-    Source: Castagnetti et al., "All in one timestep" (arXiv 2510.24637), figure 2; N = 1 is the binary IF neuron with soft
-    reset. `theta` is one level: the neuron saturates at ``N * theta``.
+    Source: Castagnetti et al., "All in one timestep" (arXiv 2510.24637), figure 2; N = 1 is the binary IF neuron with
+    soft reset. `theta` is one level: the neuron saturates at ``N * theta``.
 
     Attributes:
         theta: ``[C]``, positive; int32 in an integer graph.
@@ -42,8 +42,8 @@ class MultiLevelIF(BaseOp):
     def membrane(self, source: Interval, steps: int) -> Interval:
         """Proven bounds of v over `steps` steps, per channel.
 
-        What is left after the reset is below theta, or above it only by what exceeded ``N * theta``; below zero nothing is
-        subtracted, so that negative potential piles up.
+        What is left after the reset is below theta, or above it only by what exceeded ``N * theta``; below zero nothing
+        is subtracted, so that negative potential piles up.
         """
         low_u = high_u = np.zeros_like(source.low)
         low_v, high_v = source.low, source.high
@@ -52,7 +52,10 @@ class MultiLevelIF(BaseOp):
             low_v, high_v = np.minimum(low_v, low), np.maximum(high_v, high)
             # In the integer graph theta - 1 is the most that is left; real numbers come as close to theta as they like.
             rest = self.theta - (0 if self.theta.dtype.kind == "f" else 1)
-            next_low, next_high = np.minimum(low, 0), np.maximum(np.minimum(high, rest), high - self.levels * self.theta)
+            next_low, next_high = (
+                np.minimum(low, 0),
+                np.maximum(np.minimum(high, rest), high - self.levels * self.theta),
+            )
             if (next_low == low_u).all() and (next_high == high_u).all():
                 break
             low_u, high_u = next_low, next_high

@@ -1,8 +1,8 @@
 """Rounding a folded float graph to integers.
 
-Every edge of the integer graph has a *unit*: the real value of one integer unit. Spikes are counts, whose unit the neuron
-fixes (one level, ``Vth / N``); a current's unit is free, per output channel, and follows from the weights. Everything that
-reaches one neuron in one sum must share its unit, and all classes of the readout share one.
+Every edge of the integer graph has a *unit*: the real value of one integer unit. Spikes are counts, whose unit the
+neuron fixes (one level, ``Vth / N``); a current's unit is free, per output channel, and follows from the weights.
+All that reaches one neuron in one sum must share its unit, and all classes of the readout share one.
 """
 
 from __future__ import annotations
@@ -158,7 +158,7 @@ class _Rounding:
         self._emit(node, replace(op, weight=frozen(weight, np.int8), bias=bias), inputs, unit)
 
     def _in_source_units(self, node: Node) -> Array:
-        """The real current that one integer unit of each input adds: weights ``[O, I, ...]`` times the source's unit."""
+        """The real current that one unit of each input adds: weights ``[O, I, ...]`` times the source's unit."""
         op = node.op
         assert isinstance(op, (Conv2d, Linear))
         unit = self._unit(node)
@@ -178,7 +178,9 @@ class _Rounding:
         magnitude = np.maximum(magnitude, self._saturation(members, len(unit)))
         unit = np.maximum(unit, magnitude / spec.MEMBRANE_LIMIT * (1 + 1e-6))
         unit = np.where(unit > 0, unit, 1.0) * self._coarseness.get(group, np.ones(1))
-        if any(isinstance(self._float[reader].op, Readout) for name in members for reader in self._float.consumers[name]):
+        if any(
+            isinstance(self._float[reader].op, Readout) for name in members for reader in self._float.consumers[name]
+        ):
             return np.full(len(unit), unit.max())
         return unit
 

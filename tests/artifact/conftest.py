@@ -9,7 +9,7 @@ import pytest
 
 from snn2chip import api
 from snn2chip.artifact import Samples
-from snn2chip.graph import Graph, Node, frozen
+from snn2chip.graph import Array, Graph, Node, frozen
 from snn2chip.hw_models.chip import load_chip
 from snn2chip.ops import Add, Conv2d, Flatten, Input, Linear, MultiLevelIF, Readout
 
@@ -18,10 +18,10 @@ def small_graph() -> Graph:
     """One residual block on 4x4 images, T = 1."""
     rng = np.random.default_rng(3)
 
-    def weight(*shape: int) -> np.ndarray:  # type: ignore[type-arg]
+    def weight(*shape: int) -> Array:
         return frozen(rng.integers(-127, 128, shape), np.int8)
 
-    def level(value: int) -> np.ndarray:  # type: ignore[type-arg]
+    def level(value: int) -> Array:
         return frozen(np.full(3, value), np.int32)
 
     return Graph(

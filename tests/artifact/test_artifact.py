@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import shutil
@@ -15,6 +16,7 @@ import pytest
 
 from snn2chip import api, artifact, files
 from snn2chip.errors import UserError
+from snn2chip.hw_models.chip import load_chip
 
 
 @pytest.fixture
@@ -113,9 +115,14 @@ def test_a_foreign_folder_is_never_replaced(tmp_path: Path) -> None:
 
 def test_an_error_leaves_the_old_artifact_whole_and_nothing_else(folder: Path) -> None:
     before = {path: path.read_bytes() for path in all_files(folder)}
-    with pytest.raises(ZeroDivisionError), artifact.writing(folder) as temporary:
-        (temporary / "graph.json").write_text("half")
-        raise ZeroDivisionError
+
+    def write_half() -> None:
+        with artifact.writing(folder) as temporary:
+            (temporary / "graph.json").write_text("half")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        write_half()
     assert {path: path.read_bytes() for path in all_files(folder)} == before
     assert list(folder.parent.iterdir()) == [folder]
 
@@ -126,7 +133,7 @@ def test_replacing_without_the_atomic_exchange(folder: Path, monkeypatch: pytest
     class NoExchange:
         pass
 
-    monkeypatch.setattr(files.ctypes, "CDLL", lambda *_args, **_kwargs: NoExchange())
+    monkeypatch.setattr(ctypes, "CDLL", lambda *_args, **_kwargs: NoExchange())
     with artifact.writing(folder) as temporary:
         (temporary / "new.txt").write_text("new")
     assert [path.name for path in folder.iterdir()] == ["new.txt"]
@@ -138,6 +145,7 @@ DISK_FULL = textwrap.dedent("""
     from pathlib import Path
     from snn2chip import artifact
     from snn2chip.errors import UserError
+from snn2chip.hw_models.chip import load_chip
     folder = Path(sys.argv[1])
     kept = {p.name: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
     try:
@@ -162,7 +170,11 @@ def test_a_full_disk_is_one_sentence_and_loses_nothing(original: Path, tmp_path:
     environment = {**os.environ, "PROGRAM": DISK_FULL}
     done = subprocess.run(
         ["unshare", "--map-root-user", "--mount", "sh", "-ec", script],
-        env=environment, capture_output=True, text=True, timeout=60, check=False,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert "the disk is full, and nothing was written" in done.stdout
@@ -171,7 +183,7 @@ def test_a_full_disk_is_one_sentence_and_loses_nothing(original: Path, tmp_path:
 def test_two_exports_give_the_same_bytes(original: Path, tmp_path: Path) -> None:
     read = artifact.read(original)
     compiled = api.Compiled(read.graph, "small", samples=read.samples)
-    again = api.write(compiled, api.load_chip("loihi2"), tmp_path / "again").folder
+    again = api.write(compiled, load_chip("loihi2"), tmp_path / "again").folder
     for path in all_files(original):
         twin = again / path.relative_to(original)
         assert twin.read_bytes() == path.read_bytes(), path.name

@@ -14,7 +14,7 @@ from onnx import numpy_helper
 from safetensors.numpy import load_file, save_file
 
 from snn2chip import api, artifact, certify, graph_io
-from snn2chip.graph import frozen
+from snn2chip.graph import Array, frozen
 from snn2chip.ops import Conv2d
 
 
@@ -26,7 +26,9 @@ def folder(original: Path, tmp_path: Path) -> Path:
 def reseal(folder: Path) -> None:
     """Rebuild every digest, as somebody would who hides a change."""
     manifest = json.loads((folder / "manifest.json").read_text())
-    graph = graph_io.from_document(json.loads((folder / "graph.json").read_text()), load_file(folder / "tensors.safetensors"))
+    graph = graph_io.from_document(
+        json.loads((folder / "graph.json").read_text()), load_file(folder / "tensors.safetensors")
+    )
     described = artifact.Description("small", "loihi2", (), manifest.get("preprocessing", {}), {})
     artifact.seal(folder, graph, described, manifest["forms"])
 
@@ -102,7 +104,7 @@ def test_a_changed_lava_tensor_is_named(folder: Path) -> None:
     assert statuses(certificate)["onnxruntime"] == "EXACT"
 
 
-def _digest_of(document: dict[str, object], tensors: dict[str, np.ndarray]) -> str:  # type: ignore[type-arg]
+def _digest_of(document: dict[str, object], tensors: dict[str, Array]) -> str:
     from snn2chip.graph import Graph
 
     nodes = document["nodes"]

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +23,12 @@ COMMANDS = ("train", "export", "run", "verify", "simulate", "compare", "inspect"
 
 def command(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "snn2chip", *arguments], cwd=cwd, capture_output=True, text=True, timeout=300, check=False
+        [sys.executable, "-m", "snn2chip", *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
     )
 
 
@@ -83,7 +89,15 @@ def test_json_alone_on_standard_output_and_the_same_bytes_twice(project: Path) -
 
 def test_named_baselines_and_folders(project: Path) -> None:
     done = command(
-        "simulate", "build/model-loihi2", "--baseline", "sew", "--baseline", "same=build/model-loihi2", "--json", "-", cwd=project
+        "simulate",
+        "build/model-loihi2",
+        "--baseline",
+        "sew",
+        "--baseline",
+        "same=build/model-loihi2",
+        "--json",
+        "-",
+        cwd=project,
     )
     assert done.returncode == 0, done.stderr
     labels = [network["label"] for network in json.loads(done.stdout)["networks"]]
@@ -95,7 +109,16 @@ def test_run_gives_the_same_logits_in_every_backend(project: Path, tmp_path: Pat
     images = digits.load().test.x[:32]
     np.save(tmp_path / "x.npy", images)
     output = tmp_path / "y.npy"
-    arguments = ("run", "build/model-loihi2", "--backend", backend, "--input", str(tmp_path / "x.npy"), "--output", str(output))
+    arguments = (
+        "run",
+        "build/model-loihi2",
+        "--backend",
+        backend,
+        "--input",
+        str(tmp_path / "x.npy"),
+        "--output",
+        str(output),
+    )
     done = command(*arguments, cwd=project)
     assert done.returncode == 0, done.stderr
     logits = np.load(output)
@@ -155,24 +178,45 @@ def test_bad_input_is_one_sentence(project: Path, tmp_path: Path) -> None:
     assert "text.pt: this is not a PyTorch checkpoint" in refused("export", "text.pt", cwd=tmp_path)
     assert "no artifact there" in refused("simulate", cwd=tmp_path)
     assert "chip" in refused("export", str(project / "model.pt"), "--target", "pentium", cwd=tmp_path)
-    assert "choose a neurocore chip" in refused("export", str(project / "model.pt"), "--target", "dense-45nm", cwd=tmp_path)
+    assert "choose a neurocore chip" in refused(
+        "export", str(project / "model.pt"), "--target", "dense-45nm", cwd=tmp_path
+    )
     assert "2 to 8 bits" in refused("export", str(project / "model.pt"), "--bits", "1", cwd=tmp_path)
-    assert "baseline 'nobody' is unknown" in refused("simulate", "build/model-loihi2", "--baseline", "nobody", cwd=project)
+    assert "baseline 'nobody' is unknown" in refused(
+        "simulate", "build/model-loihi2", "--baseline", "nobody", cwd=project
+    )
     assert not (tmp_path / "build").exists()
 
 
 def test_bad_arrays_are_one_sentence(project: Path, tmp_path: Path) -> None:
-    cases = {
-        "shape": (np.zeros((2, 1, 9, 8), np.uint8), "the input has shape (2, 1, 9, 8), but this network takes [B, 1, 8, 8]"),
+    cases: dict[str, tuple[Any, str]] = {
+        "shape": (
+            np.zeros((2, 1, 9, 8), np.uint8),
+            "the input has shape (2, 1, 9, 8), but this network takes [B, 1, 8, 8]",
+        ),
         "dtype": (np.zeros((2, 1, 8, 8)), "the input has dtype float64, but this network takes uint8"),
         "range": (np.full((2, 1, 8, 8), 99, np.uint8), "the input holds 99, but this network takes values 0..16"),
     }
     for name, (array, sentence) in cases.items():
         np.save(tmp_path / f"{name}.npy", array)
-        arguments = ("run", "build/model-loihi2", "--input", str(tmp_path / f"{name}.npy"), "--output", str(tmp_path / "y.npy"))
+        arguments = (
+            "run",
+            "build/model-loihi2",
+            "--input",
+            str(tmp_path / f"{name}.npy"),
+            "--output",
+            str(tmp_path / "y.npy"),
+        )
         assert sentence in refused(*arguments, cwd=project)
     assert not (tmp_path / "y.npy").exists()
-    arguments = ("run", "build/model-loihi2", "--input", str(tmp_path / "none.npy"), "--output", str(tmp_path / "y.npy"))
+    arguments = (
+        "run",
+        "build/model-loihi2",
+        "--input",
+        str(tmp_path / "none.npy"),
+        "--output",
+        str(tmp_path / "y.npy"),
+    )
     assert "no such file" in refused(*arguments, cwd=project)
 
 
@@ -195,8 +239,12 @@ def test_interrupting_an_export_leaves_the_old_artifact_whole(project: Path, tmp
     folder = tmp_path / "project"
     before = artifact.read(folder / "build/model-loihi2").manifest["digest"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "snn2chip", "export", "model.pt"], cwd=folder,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        [sys.executable, "-m", "snn2chip", "export", "model.pt"],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
     time.sleep(delay)
     os.killpg(process.pid, signal.SIGINT)

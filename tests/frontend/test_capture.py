@@ -71,8 +71,15 @@ def test_the_float_graph_computes_what_the_module_computes(block: str, levels: i
     model = networks.build(
         "resnet",
         {
-            "block": block, "levels": levels, "steps": steps, "width": 8, "blocks_per_stage": [1, 1],
-            "strides": [1, 2], "in_channels": 1, "classes": 5, "input_scale": 1 / 16,
+            "block": block,
+            "levels": levels,
+            "steps": steps,
+            "width": 8,
+            "blocks_per_stage": [1, 1],
+            "strides": [1, 2],
+            "in_channels": 1,
+            "classes": 5,
+            "input_scale": 1 / 16,
         },
     )
     images = torch.randint(0, 17, (16, 1, 8, 8), dtype=torch.uint8)
@@ -93,11 +100,15 @@ def test_the_float_graph_computes_what_the_module_computes(block: str, levels: i
 
 def test_folding_batch_norms_leaves_the_function_as_it_is() -> None:
     torch.manual_seed(2)
-    model = networks.build("resnet", {"width": 4, "blocks_per_stage": [1], "strides": [1], "in_channels": 1, "classes": 3})
+    model = networks.build(
+        "resnet", {"width": 4, "blocks_per_stage": [1], "strides": [1], "in_channels": 1, "classes": 3}
+    )
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.weight, 0.5, 2)
             nn.init.uniform_(module.bias, -1, 1)
+            assert module.running_mean is not None
+            assert module.running_var is not None
             nn.init.uniform_(module.running_mean, -1, 1)
             nn.init.uniform_(module.running_var, 0.1, 2)
     graph = float_graph(model)

@@ -15,7 +15,12 @@ from snn2chip import frontend, nn
 from snn2chip.errors import UserError
 
 SMALL: dict[str, Any] = {
-    "width": 4, "blocks_per_stage": [1], "strides": [1], "in_channels": 1, "classes": 3, "input_scale": 1 / 16
+    "width": 4,
+    "blocks_per_stage": [1],
+    "strides": [1],
+    "in_channels": 1,
+    "classes": 3,
+    "input_scale": 1 / 16,
 }
 
 
@@ -44,9 +49,7 @@ class Exploit:
 
 @pytest.mark.parametrize("legacy", [False, True])
 @pytest.mark.parametrize("place", ["alone", "in metadata"])
-def test_a_pickle_that_would_execute_code_is_refused_and_does_not_run(
-    tmp_path: Path, place: str, legacy: bool
-) -> None:
+def test_a_pickle_that_would_execute_code_is_refused_and_does_not_run(tmp_path: Path, place: str, legacy: bool) -> None:
     sentinel, path = tmp_path / "executed", tmp_path / "evil.pt"
     content = torch.load(save_small(tmp_path / "model.pt"), weights_only=True)
     evil: Any = Exploit(sentinel) if place == "alone" else content | {"class_names": Exploit(sentinel)}

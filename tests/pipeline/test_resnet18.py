@@ -38,7 +38,9 @@ def test_exports_verifies_exact_and_simulates(tmp_path: Path, steps: int, forms:
     exported = api.write(compiled, load_chip("loihi2"), tmp_path / "resnet18-loihi2")
     results = exported.certificate.results
     assert {result.form for result in results if result.status == "EXACT"} == forms
-    assert all(result.status == "REFUSED" and "T = 1" in result.reason for result in results if result.form not in forms)
+    assert all(
+        result.status == "REFUSED" and "T = 1" in result.reason for result in results if result.form not in forms
+    )
     assert all(len(result.layers) == 29 for result in results if result.status == "EXACT")
     assert not exported.certificate.on_real_inputs
 

@@ -122,7 +122,9 @@ def test_a_barrier_counts_levels() -> None:
 
 
 def test_spikes_of_different_units_are_not_summed() -> None:
-    with pytest.raises(GraphError, match=r"node 'sum' sums 'value_a' and 'value_b', whose units differ \(0\.25 and 0\.5\)"):
+    with pytest.raises(
+        GraphError, match=r"node 'sum' sums 'value_a' and 'value_b', whose units differ \(0\.25 and 0\.5\)"
+    ):
         quantize(two_branches(1.0, 2.0))
 
 
@@ -145,7 +147,7 @@ def test_currents_that_meet_share_their_units() -> None:
     integer = quantize(graph)
     weights = [int(integer[name].op.weight.flat[0]) for name in ("big", "small")]  # type: ignore[attr-defined]
     assert weights == [127, 13]
-    np.testing.assert_array_equal(integer["big"].unit, integer["small"].unit)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(integer["big"].unit, integer["small"].unit)
 
 
 @pytest.mark.parametrize("name", ["sparse-n4-t1", "binary-t4", "binary-t1", "sew-n4-t1", "qann-3bit"])
