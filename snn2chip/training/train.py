@@ -1,0 +1,182 @@
+"""``train``: from a recipe to a checkpoint, with a log, resumable after a kill at any moment."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from snn2chip import nn as networks
+from snn2chip.errors import UserError
+from snn2chip.nn.files import write_atomically
+from snn2chip.training import digits, recipes
+from snn2chip.training.digits import Split
+from snn2chip.training.loop import Epoch, Trainer, evaluate
+from snn2chip.training.progress import Progress, reporting
+from snn2chip.training.recipes import Recipe
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What `train` made; accuracies are fractions.
+
+    ``test_accuracy`` was measured once, at the end, on images that chose neither the epoch nor the recipe.
+    """
+
+    path: Path
+    log: Path
+    recipe: str
+    seed: int
+    epochs: int
+    best_epoch: int
+    validation_accuracy: float
+    test_accuracy: float
+
+
+def train(
+    recipe: str | Recipe,
+    out: str | os.PathLike[str],
+    seed: int = 0,
+    epochs: int | None = None,
+    resume: bool = True,
+    progress: Progress | None = None,
+) -> TrainingResult:
+    """Trains ``recipe`` and writes the epoch that was best on held-out training images to ``out``.
+
+    Beside ``out`` it writes ``<out>.log.jsonl`` (one JSON object per epoch) and, until it is done,
+    ``<out>.state``, replaced atomically after each epoch: an interrupted run that is started again goes on
+    from there and ends with the same weights as an unbroken one (same machine and number of threads).
+
+    Args:
+        recipe: a name (see `snn2chip.training.recipes.RECIPES`) or a `Recipe`.
+        out: the checkpoint; an older file is replaced at the end, and not before.
+        seed: of the initial weights, the held-out part, the order and the augmentation.
+        epochs: instead of the recipe's.
+        resume: go on from ``<out>.state`` if there is one; False starts anew.
+        progress: called after each epoch with its `Epoch` and the number of epochs; None draws a bar on a
+            terminal and stays quiet in a pipe.
+
+    Raises:
+        UserError: an unknown recipe, fewer than one epoch, or a state file that another run left.
+    """
+    chosen = recipes.get(recipe) if isinstance(recipe, str) else recipe
+    total = chosen.epochs if epochs is None else epochs
+    if total < 1:
+        raise UserError(f"train: epochs must be at least 1, not {total}.")
+    data = digits.load()
+    run = _Run(chosen, Path(out), seed, total)
+    if resume:
+        run.resume()
+    train_part, validation = digits.hold_out(data.train, chosen.validation_fraction, seed)
+    with reporting(progress, chosen.name, total) as report:
+        run.go_on(train_part, validation, report)
+    return run.finish(data.test)
+
+
+class _Run:
+    """A training run and its files."""
+
+    def __init__(self, recipe: Recipe, out: Path, seed: int, epochs: int) -> None:
+        self.out, self.log = out, out.with_name(out.name + ".log.jsonl")
+        self.state = out.with_name(out.name + ".state")
+        self.trainer = Trainer(recipe, seed, epochs)
+        self.settings = {"recipe": recipe.as_dict(), "seed": seed, "epochs": epochs}
+        self.history: list[Epoch] = []
+        self.best: Epoch | None = None
+        self.best_weights: dict[str, torch.Tensor] = {}
+
+    def resume(self) -> None:
+        if not self.state.exists():
+            return
+        saved = _read_state(self.state)
+        if saved["settings"] != self.settings:
+            raise UserError(
+                f"{self.state} was left by a run with another recipe, seed or number of epochs; "
+                "repeat those to go on with it, or delete it to start anew."
+            )
+        self.trainer.load_state_dict(saved["trainer"])
+        self.history = [Epoch(**record) for record in saved["history"]]
+        self.best, self.best_weights = Epoch(**saved["best"]), saved["best_weights"]
+
+    def go_on(self, train: Split, validation: Split, report: Progress) -> None:
+        self._rewrite_log()
+        for index in range(len(self.history), self.trainer.epochs):
+            record = self.trainer.run_epoch(index, train, validation)
+            self._keep(record)
+            report(record, self.trainer.epochs)
+
+    def finish(self, test: Split) -> TrainingResult:
+        assert self.best is not None  # at least one epoch has run
+        model = self.trainer.average
+        model.load_state_dict(self.best_weights)
+        _, accuracy = evaluate(model, test)
+        result = TrainingResult(
+            path=self.out,
+            log=self.log,
+            recipe=self.trainer.recipe.name,
+            seed=self.trainer.seed,
+            epochs=self.trainer.epochs,
+            best_epoch=self.best.epoch,
+            validation_accuracy=self.best.validation_accuracy,
+            test_accuracy=accuracy,
+        )
+        networks.save(model, self.out, **_metadata(result, self.trainer.recipe))
+        self.state.unlink(missing_ok=True)
+        return result
+
+    def _keep(self, record: Epoch) -> None:
+        self.history.append(record)
+        if self.best is None or record.rank > self.best.rank:
+            self.best = record
+            self.best_weights = {name: value.clone() for name, value in self.trainer.average.state_dict().items()}
+        # The state goes first: after a kill between the two, the next start rewrites the log from the state.
+        write_atomically(self._state(self.best), self.state)
+        with self.log.open("a", encoding="utf-8") as stream:
+            stream.write(_line(record))
+
+    def _state(self, best: Epoch) -> dict[str, Any]:
+        return {
+            "settings": self.settings,
+            "trainer": self.trainer.state_dict(),
+            "history": [record.as_dict() for record in self.history],
+            "best": best.as_dict(),
+            "best_weights": self.best_weights,
+        }
+
+    def _rewrite_log(self) -> None:
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        self.log.write_text("".join(map(_line, self.history)), encoding="utf-8")
+
+
+def _read_state(path: Path) -> dict[str, Any]:
+    try:
+        saved = torch.load(path, weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise UserError(f"{path} is damaged or no training state; delete it to start anew.") from error
+    if not isinstance(saved, dict) or "settings" not in saved:
+        raise UserError(f"{path} is no training state; delete it to start anew.")
+    return saved
+
+
+def _line(record: Epoch) -> str:
+    return json.dumps(record.as_dict()) + "\n"
+
+
+def _metadata(result: TrainingResult, recipe: Recipe) -> dict[str, Any]:
+    return {
+        "input_shape": list(digits.IMAGE_SHAPE),
+        "input_largest": digits.GREY_LEVELS,
+        "class_names": digits.CLASS_NAMES,
+        "dataset": "digits",
+        "recipe": recipe.as_dict(),
+        "seed": result.seed,
+        "epochs": result.epochs,
+        "best_epoch": result.best_epoch,
+        "accuracy": result.test_accuracy,
+        "validation_accuracy": result.validation_accuracy,
+    }
