@@ -181,7 +181,9 @@ def _read_manifest(folder: Path) -> Mapping[str, Any]:
     manifest = files.read_json(folder / MANIFEST)
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise UserError(f"{folder / MANIFEST}: its format is not {FORMAT!r}: export the model again with this version")
-    if manifest.get("digest") != _own_digest(manifest):
+    # The text, too: a manifest with other white space is not the one that was written.
+    canonical = (folder / MANIFEST).read_bytes() == files.canonical_json(manifest).encode()
+    if manifest.get("digest") != _own_digest(manifest) or not canonical:
         raise UserError(f"{folder / MANIFEST}: it was changed after export (its own digest differs): export again")
     return manifest
 
