@@ -1,0 +1,215 @@
+"""The Lava Processes of an exported network and the models that run them. Importing this module imports lava.
+
+It stands alone in its folder: to find the model of a process, Lava's compiler executes every file beside the process,
+once per process. Ports and states differ from stage to stage, while Lava wants them declared on classes; so
+`stage_classes` makes one Process class and one model class per stage, and leaves them in this module for the compiler.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from lava.magma.core.decorator import implements, requires, tag
+from lava.magma.core.model.py.model import PyLoihiProcessModel
+from lava.magma.core.model.py.ports import PyInPort, PyOutPort
+from lava.magma.core.model.py.type import LavaPyType
+from lava.magma.core.process.ports.ports import InPort, OutPort
+from lava.magma.core.process.process import AbstractProcess
+from lava.magma.core.process.variable import Var
+from lava.magma.core.resources import CPU
+from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
+
+from snn2chip.exporters.lava.partition import Link
+from snn2chip.exporters.lava.program import StageProgram
+from snn2chip.graph import Array
+
+INPUT_PORT = "a_in"
+OUTPUT_PORT = "a_out"
+#: Bits that a port declares, by payload dtype; Lava keeps them as documentation.
+PRECISION = {"uint8": 8, "int32": 32}
+
+
+class Stage(AbstractProcess):  # type: ignore[misc]  # lava carries no types
+    """One part of the network.
+
+    Ports ``in_<k>`` and ``out_<k>`` are the partition's links; the first stage also has ``a_in``, the last ``a_out``.
+    The Var ``u_<i>`` is the potential of the stage's i-th neuron node, int32 ``[batch, *shape]``.
+    """
+
+    def __init__(
+        self, program: StageProgram, incoming: tuple[Link, ...], outgoing: tuple[Link, ...], **options: Any
+    ) -> None:
+        super().__init__(program=program, incoming=incoming, outgoing=outgoing, **options)
+        signals, graph = program.graph.signals, program.graph
+        for link in incoming:
+            setattr(self, link.in_port, InPort(shape=(program.batch, *signals[link.value].shape)))
+        for link in outgoing:
+            setattr(self, link.out_port, OutPort(shape=(program.batch, *signals[link.value].shape)))
+        if graph.input.name in program.nodes:
+            setattr(self, INPUT_PORT, InPort(shape=(program.batch, *signals[graph.input.name].shape)))
+        if graph.output.name in program.nodes:
+            setattr(self, OUTPUT_PORT, OutPort(shape=(program.batch, *signals[graph.output.name].shape)))
+        for index, name in enumerate(program.stateful):
+            setattr(self, f"u_{index}", Var(shape=(program.batch, *signals[name].shape), init=0))
+
+
+class Source(AbstractProcess):  # type: ignore[misc]
+    """Sends a ``.npy`` file, batch by batch: frames ``[S, T, *shape]``, or images ``[S, *shape]`` at every step."""
+
+    def __init__(self, path: Path, steps: int, batch: int, shape: tuple[int, ...], **options: Any) -> None:
+        super().__init__(path=path, steps=steps, batch=batch, shape=shape, **options)
+        setattr(self, OUTPUT_PORT, OutPort(shape=(batch, *shape)))
+
+
+class Sink(AbstractProcess):  # type: ignore[misc]
+    """Writes what arrives at every step into a ``.npy`` file of shape ``[S, T, *shape]`` that exists already."""
+
+    def __init__(self, path: Path, steps: int, batch: int, shape: tuple[int, ...], **options: Any) -> None:
+        super().__init__(path=path, steps=steps, batch=batch, shape=shape, **options)
+        setattr(self, INPUT_PORT, InPort(shape=(batch, *shape)))
+
+
+class _Model(PyLoihiProcessModel):  # type: ignore[misc]
+    """What the models share: time within a sample, and a failure that is written down before Lava swallows it."""
+
+    def __init__(self, proc_params: Any) -> None:
+        super().__init__(proc_params)
+        self.parameters = proc_params
+        self.name = str(proc_params.get("name"))
+        self.failure_file: Path | None = proc_params.get("failure_file")
+        self.current_node = ""
+
+    def run_spk(self) -> None:
+        try:
+            self.compute()
+        except Exception as error:
+            # Lava forgets exceptions of processes in the middle of a network and waits for ever.
+            self._write_down(error)
+            raise
+
+    def compute(self) -> None:
+        """One time step."""
+        raise NotImplementedError
+
+    def position(self, steps: int, batch: int) -> tuple[int, int]:
+        """(index of the batch's first sample, step within the sample)."""
+        index, step = divmod(self.time_step - 1, steps)
+        return index * batch, step
+
+    def _write_down(self, error: Exception) -> None:
+        traceback.print_exc(file=sys.stderr)
+        if self.failure_file is not None:
+            report = {"stage": self.name, "node": self.current_node, "error": f"{type(error).__name__}: {error}"}
+            temporary = self.failure_file.with_suffix(f".{self.model_id}")
+            temporary.write_text(json.dumps(report | {"step": self.time_step}))
+            temporary.replace(self.failure_file)
+
+
+class _StageModel(_Model):
+    """Receives, computes and sends within one step (`algorithmic` timing); resets at the start of every sample."""
+
+    def __init__(self, proc_params: Any) -> None:
+        super().__init__(proc_params)
+        self.program: StageProgram = proc_params["program"]
+        self.records: dict[str, Array] = {
+            name: np.load(path, mmap_mode="r+") for name, path in (proc_params.get("records") or {}).items()
+        }
+
+    def compute(self) -> None:
+        first, step = self.position(self.program.graph.steps, self.program.batch)
+        if step == 0:
+            self.program.reset()
+        received = {link.value: getattr(self, link.in_port).recv() for link in self.parameters["incoming"]}
+        if hasattr(self, INPUT_PORT):
+            received[self.program.graph.input.name] = getattr(self, INPUT_PORT).recv()
+        try:
+            values = self.program.step(received)
+        finally:
+            self.current_node = self.program.current_node
+        self._send(values)
+        self._keep(values, first, step)
+
+    def _send(self, values: dict[str, Array]) -> None:
+        for link in self.parameters["outgoing"]:
+            getattr(self, link.out_port).send(values[link.value].astype(link.dtype))
+        if hasattr(self, OUTPUT_PORT):
+            getattr(self, OUTPUT_PORT).send(values[self.program.graph.output.name].astype(np.int32))
+
+    def _keep(self, values: dict[str, Array], first: int, step: int) -> None:
+        for name, record in self.records.items():
+            count = min(len(record) - first, self.program.batch)
+            record[first : first + count, step] = values[name][:count]
+        for index, name in enumerate(self.program.stateful):
+            getattr(self, f"u_{index}")[:] = self.program.states[name]
+
+
+@implements(proc=Source, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class SourceModel(_Model):
+    """Pads the last batch with zeros."""
+
+    a_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.uint8, precision=8)
+
+    def __init__(self, proc_params: Any) -> None:
+        super().__init__(proc_params)
+        self.frames: Array = np.load(proc_params["path"], mmap_mode="r")
+        self.per_step = self.frames.ndim == len(proc_params["shape"]) + 2
+
+    def compute(self) -> None:
+        batch, shape = self.parameters["batch"], self.parameters["shape"]
+        first, step = self.position(self.parameters["steps"], batch)
+        chosen = self.frames[first : first + batch]
+        frame = np.zeros((batch, *shape), dtype=np.uint8)
+        frame[: len(chosen)] = chosen[:, step] if self.per_step else chosen
+        self.a_out.send(frame)
+
+
+@implements(proc=Sink, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class SinkModel(_Model):
+    """Drops the padding of the last batch."""
+
+    a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32, precision=32)
+
+    def __init__(self, proc_params: Any) -> None:
+        super().__init__(proc_params)
+        self.kept: Array = np.load(proc_params["path"], mmap_mode="r+")
+
+    def compute(self) -> None:
+        first, step = self.position(self.parameters["steps"], self.parameters["batch"])
+        count = min(len(self.kept) - first, self.parameters["batch"])
+        self.kept[first : first + count, step] = self.a_in.recv()[:count]
+
+
+def stage_classes(
+    name: str, program: StageProgram, incoming: tuple[Link, ...], outgoing: tuple[Link, ...]
+) -> tuple[type[Stage], type[_StageModel]]:
+    """The Process class of one stage, and the model class with exactly its ports and states."""
+    declared: dict[str, Any] = {link.in_port: _in_port(link.dtype) for link in incoming}
+    declared |= {link.out_port: _out_port(link.dtype) for link in outgoing}
+    if program.graph.input.name in program.nodes:
+        declared[INPUT_PORT] = _in_port("int32")
+    if program.graph.output.name in program.nodes:
+        declared[OUTPUT_PORT] = _out_port("int32")
+    for index, _ in enumerate(program.stateful):
+        declared[f"u_{index}"] = LavaPyType(np.ndarray, np.int32, precision=24)
+    process = type(f"Stage_{name}", (Stage,), {"__module__": __name__, "__doc__": Stage.__doc__})
+    model = type(f"StageModel_{name}", (_StageModel,), {"__module__": __name__, **declared})
+    model = tag("fixed_pt")(requires(CPU)(implements(proc=process, protocol=LoihiProtocol)(model)))
+    setattr(sys.modules[__name__], model.__name__, model)
+    return process, model
+
+
+def _in_port(dtype: str) -> Any:
+    return LavaPyType(PyInPort.VEC_DENSE, np.dtype(dtype).type, precision=PRECISION[dtype])
+
+
+def _out_port(dtype: str) -> Any:
+    return LavaPyType(PyOutPort.VEC_DENSE, np.dtype(dtype).type, precision=PRECISION[dtype])
