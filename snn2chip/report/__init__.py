@@ -1,0 +1,12 @@
+"""What a simulation found, for machines and for people.
+
+`EnergyReport` holds the networks and becomes JSON, text or one self-contained page; `read` reads the JSON back, and
+`compare` says what changed between two reports. How to read any of it stands in ``docs/reading-a-report.md``.
+"""
+
+from __future__ import annotations
+
+from snn2chip.report.differences import compare
+from snn2chip.report.energy_report import SCHEMA, EnergyReport, read
+
+__all__ = ["SCHEMA", "EnergyReport", "compare", "read"]

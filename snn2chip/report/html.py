@@ -1,0 +1,145 @@
+"""The report as one self-contained page: styles, figures and data inside, nothing fetched from anywhere."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from snn2chip.hw_models.results import Range
+from snn2chip.report import plots, tables
+from snn2chip.report.energy_report import EnergyReport
+from snn2chip.report.headline import cautions, findings, headline
+from snn2chip.report.summaries import notes_of, one_per_chip, price_kinds
+from snn2chip.report.units import UNKNOWN, count, percent, quantity
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure for wide and for narrow pages, as data addresses; `alt` says in words what it shows."""
+
+    title: str
+    caption: str
+    alt: str
+    wide: str
+    narrow: str
+
+
+def page(report: EnergyReport) -> str:
+    """The whole page as text. The same report gives the same text."""
+    environment = Environment(
+        loader=PackageLoader("snn2chip.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["unbroken"] = _unbroken
+    return environment.get_template("report.html.j2").render(_content(report))
+
+
+def _unbroken(sentence: str) -> str:
+    """No line may end between a number and its unit."""
+    return re.sub(r"(?<=\d) (?=(?:[fpnµmkMG]?[Js]|[kMG]|%)(?!\w))", "\N{NO-BREAK SPACE}", sentence)
+
+
+def _content(report: EnergyReport) -> dict[str, Any]:
+    own = report.own
+    return {
+        "report": report,
+        "own": own,
+        "chip": own.chip.name,
+        "headline": headline(report),
+        "findings": findings(report),
+        "cautions": cautions(report),
+        "tiles": _tiles(report),
+        "pictures": list(_pictures(report)),
+        "network_sheets": [tables.networks(report), tables.activity(report), tables.energy(report)],
+        "layer_sheets": [tables.layers(own), tables.memories(own), tables.structure(own), tables.actions(own)],
+        "notes": notes_of(report),
+        "prices": [(price_kinds(network), tables.prices(network)) for network in one_per_chip(report)],
+    }
+
+
+def _tiles(report: EnergyReport) -> list[tuple[str, str, str]]:
+    """(what, figure, small print) of one's own network."""
+    own = report.own
+    dynamic, static, latency = own.energy.dynamic, own.energy.static, own.latency
+    between = f"{quantity(dynamic.low, 'J')} to {quantity(dynamic.high, 'J')}"
+    total = f"{quantity(own.energy.total.nominal, 'J')} with static power" if static else "no static power stated"
+    cycles = f"{count(latency.cycles)} cycles, " if latency.cycles is not None else ""
+    return [
+        ("accuracy", percent(own.accuracy), f"{own.samples} samples"),
+        ("dynamic energy", quantity(dynamic.nominal, "J"), f"{between}; {total}"),
+        ("latency", _time(latency.seconds, latency.steps), f"{cycles}{latency.steps} steps from first to last layer"),
+        ("events", count(own.totals.events_out), f"their values sum to {count(own.totals.spikes_out)}"),
+        ("synaptic operations", count(own.totals.synaptic_operations),
+         f"{count(own.totals.effective_operations)} with a weight that is not zero"),
+    ]
+
+
+def _time(seconds: float | None, steps: int) -> str:
+    return f"{steps} steps" if seconds is None else quantity(seconds, "s")
+
+
+def _pictures(report: EnergyReport) -> Iterator[Picture]:
+    own = report.own
+    yield _picture(
+        "Energy of one inference",
+        "Dot: nominal price. Line: all prices low to all prices high. Networks on one chip share its prices: read "
+        "their ratios from the table, and not from how these lines overlap.",
+        "Dynamic energy: " + _listing((item.label, _nominal(item.energy.dynamic)) for item in report.networks),
+        lambda form: plots.energy_figure(report, form),
+    )
+    accuracy = _accuracy_picture(report)
+    if accuracy:
+        yield accuracy
+    yield _picture(
+        f"Where {own.label} spends its energy",
+        "Nominal dynamic energy of each layer, stacked by action.",
+        "Dynamic energy by layer: " + _listing((row.name, _nominal(row.energy)) for row in own.layers),
+        lambda form: plots.layer_energy_figure(own, form),
+    )
+    yield _picture(
+        "Events by layer",
+        "An event is one non-zero value that a layer sends; an event of value 3 counts 3 in the spike values. "
+        "Baselines appear at the layers whose names they share.",
+        f"Events by layer of {own.label}: " + _listing((row.name, count(row.events_out)) for row in own.layers),
+        lambda form: plots.events_figure(report, form),
+    )
+
+
+def _accuracy_picture(report: EnergyReport) -> Picture | None:
+    if all(network.accuracy is None for network in report.networks):
+        return None
+    return _picture(
+        "Accuracy against energy",
+        "Upright lines: 95 % interval of the accuracy for this number of samples. Level lines: low to high energy.",
+        "Accuracy and dynamic energy: " + _listing(
+            (item.label, f"{percent(item.accuracy)} at {_nominal(item.energy.dynamic)}")
+            for item in report.networks if item.accuracy is not None
+        ),
+        lambda form: plots.accuracy_figure(report, form) or UNKNOWN,
+    )
+
+
+def _picture(title: str, caption: str, alt: str, draw: Callable[[plots.Format], str]) -> Picture:
+    return Picture(title, caption, alt, _address(draw(plots.WIDE)), _address(draw(plots.NARROW)))
+
+
+def _nominal(energy: Range) -> str:
+    return quantity(energy.nominal, "J")
+
+
+def _listing(pairs: Iterator[tuple[str, str]]) -> str:
+    return "; ".join(f"{name} {value}" for name, value in pairs) + "."
+
+
+def _address(svg: str) -> str:
+    """An address that holds the picture: as an image of its own it can be saved from the page and put on a slide."""
+    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode("ascii")

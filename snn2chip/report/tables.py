@@ -1,0 +1,158 @@
+"""The tables of the report as text cells, for the terminal and for the page alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from snn2chip.hw_models.results import ActionRow, LayerRow, NetworkReport, Range
+from snn2chip.report.energy_report import EnergyReport
+from snn2chip.report.summaries import accesses, accesses_by_memory, memories_of
+from snn2chip.report.units import count, factor, factor_range, percent, quantity
+
+ENERGY_COLUMNS = ("low", "nominal", "high")
+Row = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """Cells under headings: first the text columns, then the number columns.
+
+    Attributes:
+        footnote: a sentence beneath; empty where there is nothing to say.
+        totals: whether the last row is the sum of those above.
+    """
+
+    title: str
+    names: Row
+    numbers: Row
+    rows: tuple[Row, ...]
+    footnote: str = ""
+    totals: bool = False
+
+    def part(self, start: int, stop: int) -> Sheet:
+        """The same rows with the text columns and the number columns `start` to `stop` only."""
+        texts = len(self.names)
+        rows = tuple(row[:texts] + row[texts + start : texts + stop] for row in self.rows)
+        return replace(self, numbers=self.numbers[start:stop], rows=rows)
+
+
+def networks(report: EnergyReport) -> Sheet:
+    """Who takes part: form, chip, time steps, levels, accuracy."""
+    rows = tuple(
+        (item.label, item.form, item.chip.name, str(item.steps), str(item.levels), percent(item.accuracy),
+         str(item.samples))
+        for item in report.networks
+    )
+    return Sheet("Networks", ("network", "form", "chip"), ("T", "N", "accuracy", "samples"), rows)
+
+
+def activity(report: EnergyReport) -> Sheet:
+    """What the hardware does in one inference, and how long it takes."""
+    headings = ("events", "spike values", "synaptic operations", "memory accesses", "cycles", "latency")
+    rows = tuple(
+        (item.label, *_counts(item.totals), count(accesses(item.totals)), count(item.latency.cycles),
+         quantity(item.latency.seconds, "s"))
+        for item in report.networks
+    )
+    return Sheet("What one inference does", ("network",), headings, rows)
+
+
+def energy(report: EnergyReport) -> Sheet:
+    """Energy of one inference, static apart, and the dynamic energy relative to one's own network."""
+    across = "" if all(item.same_chip for item in report.comparisons) else _ACROSS
+    relations = [factor(1.0), *(_relation(report, place) for place in range(len(report.baselines)))]
+    rows = tuple(
+        (item.label, *_joules(item.energy.dynamic), _nominal(item.energy.static), _nominal(item.energy.total), relation)
+        for item, relation in zip(report.networks, relations, strict=True)
+    )
+    headings = (*ENERGY_COLUMNS, "static", "total", "relative to the first")
+    title = "Energy of one inference (low, nominal, high: dynamic energy)"
+    return Sheet(title, ("network",), headings, rows, footnote=across)
+
+
+_ACROSS = "* on another chip: the ratio compares the chips as well as the networks."
+
+
+def layers(network: NetworkReport, *, operations: bool = True) -> Sheet:
+    """Activity, cycles and energy of each layer; `operations` says whether to name what each layer computes."""
+    rows = tuple(
+        (row.name, *([row.operation] if operations else []), *_counts(row), _cycles(row, network), *_joules(row.energy))
+        for row in (*network.layers, network.totals)
+    )
+    names = ("layer", "operation") if operations else ("layer",)
+    headings = ("events", "spike values", "synaptic operations", "cycles", *ENERGY_COLUMNS)
+    return Sheet(f"Layers of {network.label}", names, headings, rows, totals=True)
+
+
+def structure(network: NetworkReport) -> Sheet:
+    """What is behind the counts of each layer: size, activity, operations in other ways of counting, traffic."""
+    headings = ("neurons", "cores", "stage", "weights", "events in", "activity", "neuron updates",
+                "effective operations", "unary operations", "payload bits", "messages", "hops")
+    rows = tuple(
+        (row.name, count(row.neurons), count(row.cores), count(row.depth), count(row.weights), count(row.events_in),
+         f"{row.activity:.3f}", count(row.neuron_updates), count(row.effective_operations),
+         count(row.unary_operations), count(row.payload_bits), count(row.messages), count(row.hops))
+        for row in network.layers
+    )
+    return Sheet(f"Layers of {network.label}: size and traffic", ("layer",), headings, rows, footnote=_STRUCTURE)
+
+
+_STRUCTURE = (
+    "Activity: events per neuron and step. Effective operations: without those that meet a zero weight. "
+    "Unary operations: what the same values would cost as binary events."
+)
+
+
+def memories(network: NetworkReport) -> Sheet:
+    """Reads / writes of each memory by each layer."""
+    found = memories_of(network)
+    rows = tuple((row.name, *accesses_by_memory(row, found)) for row in (*network.layers, network.totals))
+    headings = tuple(f"{name} {bits}" for name, bits in found.items())
+    title = f"Memory accesses of {network.label}: reads / writes in words"
+    return Sheet(title, ("layer",), headings, rows, totals=True)
+
+
+def actions(network: NetworkReport) -> Sheet:
+    """How often each action is performed, and what it costs, the dearest first."""
+    dearest = sorted(network.totals.actions, key=lambda row: (-row.energy.nominal, row.action))
+    rows = tuple((row.action, _price_remark(row), count(row.count), *_prices(row)) for row in dearest)
+    return Sheet(f"Actions of {network.label}", ("action", "price"), ("count", *ENERGY_COLUMNS), rows)
+
+
+def prices(network: NetworkReport) -> Sheet:
+    """Every number of the chip file, with its kind and source."""
+    rows = tuple((number.name, number.value, number.kind, number.source) for number in network.chip.numbers)
+    return Sheet(f"Numbers of {network.chip.name}", ("number", "value", "kind", "source"), (), rows)
+
+
+def _counts(row: LayerRow) -> Row:
+    return count(row.events_out), count(row.spikes_out), count(row.synaptic_operations)
+
+
+def _cycles(row: LayerRow, network: NetworkReport) -> str:
+    """Layers work at the same time: the cycles of the network are those of its latency and no sum over layers."""
+    return count(network.latency.cycles if row is network.totals else row.cycles)
+
+
+def _joules(value: Range) -> Row:
+    return quantity(value.low, "J"), quantity(value.nominal, "J"), quantity(value.high, "J")
+
+
+def _nominal(value: Range | None) -> str:
+    return quantity(value.nominal if value else None, "J")
+
+
+def _relation(report: EnergyReport, place: int) -> str:
+    comparison = report.comparisons[place]
+    return factor_range(comparison.dynamic) + ("" if comparison.same_chip else "*")
+
+
+def _price_remark(row: ActionRow) -> str:
+    if row.included_in:
+        return f"included in {row.included_in}"
+    return f"absent: {row.absent}" if row.absent else "priced"
+
+
+def _prices(row: ActionRow) -> Iterable[str]:
+    return ["-"] * len(ENERGY_COLUMNS) if row.included_in or row.absent else _joules(row.energy)

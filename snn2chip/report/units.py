@@ -1,0 +1,85 @@
+"""Numbers as people read them: three significant digits, SI prefixes, percentages, factors."""
+
+from __future__ import annotations
+
+from snn2chip.hw_models.results import Range
+
+_PREFIXES = {-18: "a", -15: "f", -12: "p", -9: "n", -6: "µ", -3: "m", 0: "", 3: "k", 6: "M", 9: "G", 12: "T", 15: "P"}
+
+#: What stands where a model says nothing, for example cycles on a chip without time.
+UNKNOWN = "n/a"
+
+
+def quantity(value: float | None, unit: str) -> str:
+    """``4.2e-7, "J"`` as ``420 nJ``."""
+    if value is None:
+        return UNKNOWN
+    if value == 0:
+        return f"0 {unit}"
+    mantissa, power = _scientific(value)
+    group = power // 3 * 3
+    if group not in _PREFIXES:
+        return f"{value:.2e} {unit}"
+    return f"{_fixed(mantissa, power - group)} {_PREFIXES[group]}{unit}"
+
+
+def count(value: float | None) -> str:
+    """``12345.6`` as ``12.3 k``; whole numbers below a thousand stay whole, and no prefix makes a count smaller."""
+    if value is None:
+        return UNKNOWN
+    if abs(value) < 1000 and value == int(value):
+        return str(int(value))
+    return f"{value:.3g}" if abs(value) < 1 else quantity(value, "").rstrip()
+
+
+def factor(value: float | None) -> str:
+    """``2.125`` as ``2.13×``."""
+    if value is None:
+        return UNKNOWN
+    mantissa, power = _scientific(value)
+    return f"{_fixed(mantissa, power)}×" if -2 <= power <= 2 else f"{value:.3g}×"
+
+
+def factor_range(ratio: Range | None) -> str:
+    """``2.13× (1.90..2.40)``; without the brackets where the range is empty at three digits."""
+    if ratio is None:
+        return UNKNOWN
+    low, high = factor(ratio.low), factor(ratio.high)
+    return factor(ratio.nominal) if low == high else f"{factor(ratio.nominal)} ({low[:-1]}..{high[:-1]})"
+
+
+def quantity_range(value: Range | None, unit: str) -> str:
+    """``420 nJ (210 nJ..900 nJ)``; without the brackets where the range is empty."""
+    if value is None:
+        return UNKNOWN
+    nominal = quantity(value.nominal, unit)
+    if value.low == value.high:
+        return nominal
+    return f"{nominal} ({quantity(value.low, unit)}..{quantity(value.high, unit)})"
+
+
+def percent(share: float | None, digits: int = 1) -> str:
+    """``0.9911`` as ``99.1 %``."""
+    return UNKNOWN if share is None else f"{100 * share:.{digits}f} %"
+
+
+def points(difference: float | None) -> str:
+    """A difference of two shares in percentage points: ``-0.0044`` as ``-0.44 points``."""
+    return UNKNOWN if difference is None else f"{100 * difference:+.2f} points"
+
+
+def change(before: float, after: float) -> str:
+    """The relative change: ``-11.3 %``; a word where there is no base to relate to."""
+    if before == after:
+        return "same"
+    return f"{100 * (after / before - 1):+.3g} %" if before else "from zero"
+
+
+def _scientific(value: float) -> tuple[float, int]:
+    """Mantissa and power of ten AFTER rounding to three digits, so that 999.9 becomes 1.00e3 and not 1000e0."""
+    mantissa, power = f"{value:.2e}".split("e")
+    return float(mantissa), int(power)
+
+
+def _fixed(mantissa: float, shift: int) -> str:
+    return f"{mantissa * 10.0**shift:.{max(0, 2 - shift)}f}"

@@ -1,0 +1,69 @@
+"""What changed between two reports."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from snn2chip.report import EnergyReport, compare
+from tests.report.builder import LOIHI2, chip, full_report, network, without_time
+
+
+def test_equal_reports() -> None:
+    assert compare(full_report(), full_report()) == "The reports say the same."
+
+
+def test_changed_activity_is_told_for_the_network_and_its_layers() -> None:
+    text = compare(EnergyReport((network("own"),)), EnergyReport((network("own", 0.5, accuracy=0.98),)))
+    lines = text.splitlines()
+    assert lines[0] == "own"
+    assert "  accuracy: 99.11 % -> 98.00 % (-1.11 points)" in lines
+    assert "  events: 908 -> 454 (-50 %)" in lines
+    assert any(line.startswith("  layer stem: energy: 766 nJ -> 409 nJ (-46.5 %), cycles: 7.37 k") for line in lines)
+    assert "graph" not in text
+    assert "chip" not in text
+
+
+def test_changed_graphs_chips_and_labels_are_told() -> None:
+    before = network("own")
+    after = replace(before, label="mine", graph_digest="f" * 64, chip=chip("loihi3", None, LOIHI2))
+    lines = compare(EnergyReport((before,)), EnergyReport((after,))).splitlines()
+    assert "  label: own -> mine" in lines
+    assert f"  graph: {before.graph_digest[:12]} -> ffffffffffff" in lines
+    assert any(line.startswith("  chip: loihi2 ") and " -> loihi3 " in line for line in lines)
+
+
+def test_only_what_changed_is_named() -> None:
+    before = network("own")
+    layers = (replace(before.layers[0], events_out=1.0), *before.layers[1:])
+    text = compare(EnergyReport((before,)), EnergyReport((replace(before, layers=layers),)))
+    assert text.splitlines() == ["own", "  layer stem: events: 164 -> 1 (-99.4 %)"]
+
+
+def test_layers_and_networks_that_one_report_lacks() -> None:
+    own, other = network("own"), network("other")
+    shorter = replace(own, layers=own.layers[1:])
+    text = compare(EnergyReport((own, other)), EnergyReport((shorter, network("third"))))
+    assert "  layer stem: only in the first report" in text
+    assert "only in the first report: other on loihi2" in text
+    assert "only in the second report: third on loihi2" in text
+    assert "  layer stem: only in the second report" in compare(EnergyReport((shorter,)), EnergyReport((own,)))
+
+
+def test_one_label_on_two_chips_is_paired_in_order() -> None:
+    assert compare(full_report(), full_report()) == "The reports say the same."
+    swapped = full_report()
+    swapped = replace(swapped, networks=(*swapped.networks[:4], swapped.networks[5], swapped.networks[4]))
+    assert "chip: dense-45nm " in compare(full_report(), swapped)
+
+
+def test_unknown_values() -> None:
+    text = compare(EnergyReport((network("own"),)), EnergyReport((without_time(network("own", accuracy=None)),)))
+    assert "  accuracy: 99.11 % -> n/a (n/a)" in text
+    assert "  latency: 40.0 µs -> n/a (n/a)" in text
+
+
+def test_a_range_that_changed_around_the_same_nominal_energy() -> None:
+    before = network("own")
+    energy = replace(before.energy, dynamic=replace(before.energy.dynamic, high=1e-3))
+    text = compare(EnergyReport((before,)), EnergyReport((replace(before, energy=energy),)))
+    assert text.splitlines()[1] == "  range of the dynamic energy: 866 nJ..4.93 µJ -> 866 nJ..1.00 mJ"

@@ -1,0 +1,72 @@
+"""The report of real simulations: shipped networks of handwritten digits on shipped chips."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from snn2chip import api, engine, zoo
+from snn2chip.hw_models import load_chip, simulate
+from snn2chip.hw_models.results import NetworkReport
+from snn2chip.report import EnergyReport, read
+from snn2chip.report.headline import headline
+from tests.report.test_page import PICTURE
+
+IMAGES = 20
+
+
+def _simulated(network: str, chip: str) -> NetworkReport:
+    compiled = api.compile_file(zoo.path(network))
+    assert compiled.samples is not None
+    assert compiled.samples.y is not None
+    images, labels = compiled.samples.x[:IMAGES], compiled.samples.y[:IMAGES]
+    return simulate(compiled.graph, images, labels, load_chip(chip), label=network, execute=engine.run)
+
+
+PAIRS = [
+    ("sparse-n4-t1", "unit"),
+    ("sparse-n4-t1", "loihi2"),
+    ("sparse-n4-t1", "lemaire-45nm"),
+    ("binary-t4", "loihi1-davies2018"),
+]
+
+
+@pytest.fixture(scope="module", params=PAIRS, ids=lambda pair: pair[1])
+def report(request: pytest.FixtureRequest) -> EnergyReport:
+    own, chip = request.param
+    ann = _simulated("qann-3bit", "dense-45nm-zero-skipping")
+    return EnergyReport((_simulated(own, chip), _simulated("binary-t1", chip), ann))
+
+
+def test_json_comes_back(report: EnergyReport, tmp_path: Path) -> None:
+    (tmp_path / "report.json").write_text(report.to_json(), encoding="utf-8")
+    assert read(tmp_path / "report.json") == report
+
+
+def test_ratios_agree_with_the_energies(report: EnergyReport) -> None:
+    for comparison, other in zip(report.comparisons, report.baselines, strict=True):
+        assert comparison.dynamic is not None
+        ratio = other.energy.dynamic.nominal / report.own.energy.dynamic.nominal
+        assert comparison.dynamic.nominal == pytest.approx(ratio)
+        assert comparison.dynamic.low <= comparison.dynamic.nominal <= comparison.dynamic.high
+    assert [comparison.same_chip for comparison in report.comparisons] == [True, False]
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_text_names_every_layer(report: EnergyReport, width: int) -> None:
+    text = report.to_text(width)
+    assert max(map(len, text.splitlines())) <= width
+    assert "…" not in text
+    assert all(layer.name in text for layer in report.own.layers)
+
+
+def test_page_draws_every_figure(report: EnergyReport) -> None:
+    page = report.to_html()
+    assert len(PICTURE.findall(page)) == 8
+    assert headline(report).split()[0] in page
+
+
+def test_no_number_is_invalid_json(report: EnergyReport) -> None:
+    json.loads(report.to_json(), parse_constant=lambda name: pytest.fail(f"{name} in the document"))

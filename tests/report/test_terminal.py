@@ -1,0 +1,75 @@
+"""Plain text at several widths: everything is there, and nothing is cut off."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from snn2chip.report import EnergyReport
+from snn2chip.report.headline import headline
+from tests.report.builder import full_report, network, without_time
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize("width", [80, 100, 120, 200])
+def test_lines_keep_to_the_width_and_cut_nothing(width: int) -> None:
+    text = full_report().to_text(width)
+    assert max(map(len, text.splitlines())) <= width
+    assert "…" not in text
+    assert "\x1b" not in text
+    assert not re.search(r" +$", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_all_that_is_asked_for_is_shown(width: int) -> None:
+    words = " ".join(full_report().to_text(width).split())
+    assert words.startswith(headline(full_report()))
+    for shown in ("form", "accuracy", "events", "spike", "synaptic", "memory", "cycles", "latency", "low", "nominal",
+                  "high", "static", "total", "relative", "block1.barrier", "synapses", "64 bit", "98.7 %", "40.0 µs",
+                  "Before you conclude", "1 assumed, 3 published-simulated"):
+        assert shown in words, shown
+    for row in full_report().own.layers:
+        assert row.name in words
+
+
+def test_a_row_of_the_table_of_energies() -> None:
+    table = full_report().to_text(120).split("Energy of one inference")[1]
+    found = re.search(r"^binary N=1 T=4 .*$", table, re.MULTILINE)
+    assert found
+    row = " ".join(found[0].split())
+    assert row == "binary N=1 T=4 1.91 µJ 7.42 µJ 11.2 µJ 5.72 µJ 13.1 µJ 2.27× (1.87..2.36)"
+
+
+def test_ratios_across_chips_are_marked() -> None:
+    assert "* on another chip" in full_report().to_text(120)
+    assert "* on another chip" not in EnergyReport((network("own"), network("other"))).to_text(120)
+
+
+def test_what_a_model_does_not_know_is_called_so() -> None:
+    text = EnergyReport((without_time(network("own", accuracy=None)),)).to_text(120)
+    assert re.search(r"own +graded +loihi2 +1 +4 +n/a +450", text)
+    assert re.search(r"own +908 +1\.59 k +122 k +53\.2 k +n/a +n/a", text)
+
+
+def test_the_width_is_the_terminals_and_in_a_pipe_120_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert full_report().to_text() == full_report().to_text(80)
+    monkeypatch.delenv("COLUMNS")
+    script = "from tests.report.builder import full_report; print(full_report().to_text(), end='')"
+    piped = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True, encoding="utf-8", cwd=ROOT)
+    assert piped.stdout == full_report().to_text(120)
+
+
+def test_notes_say_whom_they_are_about() -> None:
+    text = " ".join(full_report().to_text(200).split())
+    assert "- Inputs: 450 test images of scikit-learn's digits." in text
+    assert "- loihi2, dense-45nm, dense-45nm-zero-skipping: Energies rest on assumed prices." in text
+
+
+def test_the_same_report_gives_the_same_text() -> None:
+    assert full_report().to_text(120) == full_report().to_text(120)
