@@ -32,7 +32,8 @@ def run(graph: Graph, inputs: Array, observers: Sequence[Observer] = (), batch_s
     """
     frames = as_frames(graph, inputs)
     program = [(node, _compile(graph, node)) for node in graph.nodes]
-    with torch.inference_mode():
+    # Without oneDNN, torch may take NNPACK's Winograd convolutions, which round even where plain sums are exact.
+    with torch.inference_mode(), torch.backends.nnpack.flags(enabled=False):
         chunks = [_run_batch(graph, program, batch, first, observers) for first, batch in batches(frames, batch_size)]
     if not chunks:
         return np.zeros((0, graph.steps, *graph.signals[graph.output.name].shape), dtype=np.int32)

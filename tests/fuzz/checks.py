@@ -1,0 +1,107 @@
+"""What the fuzzer holds against what. A check takes networks and raises where one comes out wrong."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from snn2chip import engine, graph_io, interpreter, lava_environment
+from snn2chip.exporters import exporter
+from snn2chip.exporters.lava.host import Job, run_jobs
+from tests.differential.comparison import assert_meaning, assert_same, executed
+from tests.differential.strategies import Case
+
+
+@dataclass(frozen=True)
+class Check:
+    """One comparison.
+
+    Attributes:
+        compare: takes cases, raises where one is wrong, and returns how many could be compared: a form may refuse some.
+        limits: which cases are drawn (the keywords of `cases`).
+        examples: draws per round; batch: cases that one draw holds.
+        shrinks: whether a failure is made smaller, which repeats the check hundreds of times.
+    """
+
+    compare: Callable[[Sequence[Case]], int]
+    limits: dict[str, Any] = field(default_factory=dict)
+    examples: int = 50
+    batch: int = 1
+    shrinks: bool = True
+
+
+def each(compare: Callable[[Case], bool]) -> Callable[[Sequence[Case]], int]:
+    """A check of many cases from a check of one, which says whether it could be compared."""
+    return lambda cases: sum(compare(case) for case in cases)
+
+
+def _oracle(case: Case) -> bool:
+    assert_meaning(case)
+    return True
+
+
+def _engine(case: Case) -> bool:
+    assert_same(executed(interpreter.run, case), executed(engine.run, case, batch_size=2), case.graph)
+    return True
+
+
+def _document(case: Case) -> bool:
+    document, tensors = graph_io.to_document(case.graph)
+    read = graph_io.from_document(json.loads(json.dumps(document)), tensors)
+    assert read.digest == case.graph.digest
+    assert_same(executed(interpreter.run, case), executed(interpreter.run, Case(read, case.inputs)), read)
+    return True
+
+
+def _form(name: str) -> Callable[[Sequence[Case]], int]:
+    """Write the form, run it in every program that the certificate uses, and compare what it exposes."""
+
+    def compare(case: Case) -> bool:
+        form = exporter(name)
+        if form.refusal(case.graph) is not None:
+            return False
+        expected = executed(interpreter.run, case)
+        with tempfile.TemporaryDirectory() as folder:
+            form.write(case.graph, Path(folder))
+            for executor in form.executors:
+                found = executor.run(case.graph, Path(folder), case.inputs)
+                assert case.graph.output.name in found, f"{executor.name} returns no logits"
+                assert_same(expected, found, case.graph)
+        return True
+
+    return each(compare)
+
+
+def _lava(cases: Sequence[Case]) -> int:
+    """Every case fused and per layer, all in one worker: starting it takes longer than a small network."""
+    jobs = [Job(case.graph, case.inputs, stages) for case in cases for stages in STAGES]
+    results = run_jobs(jobs)
+    for job, result in zip(jobs, results, strict=True):
+        assert not isinstance(job.form, Path)
+        if result.error is not None:
+            raise result.error
+        assert_same(executed(interpreter.run, Case(job.form, job.inputs)), result.tensors, job.form)
+    return len(cases)
+
+
+STAGES: tuple[Any, ...] = (1, 2, "per-layer")
+
+CHECKS: dict[str, Check] = {
+    "oracle": Check(each(_oracle)),
+    "engine": Check(each(_engine)),
+    "document": Check(each(_document), examples=20),
+    "onnx": Check(_form("onnx"), examples=25),
+    "nir": Check(_form("nir"), {"max_steps": 1, "max_levels": 8, "max_input": 32}, examples=25),
+    "lava": Check(_lava, {"max_steps": 4, "max_batch": 2}, examples=1, batch=8, shrinks=False),
+}
+
+
+def missing(name: str) -> str | None:
+    """Why a check cannot run here, or None."""
+    if name == "lava" and lava_environment.find() is None:
+        return "its environment is not built"
+    return None
