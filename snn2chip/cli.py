@@ -215,15 +215,18 @@ def _do_verify(options: argparse.Namespace) -> int:
 
 def _do_simulate(options: argparse.Namespace) -> int:
     from snn2chip import files, simulation, terminal
+    from snn2chip.report.terminal import text
 
     with terminal.progress() as say:
         report = simulation.simulate(options.artifact, options.chip, options.input, options.baseline, say)
     if options.json:
         files.write_or_print(options.json, report.to_json())
     if options.html:
-        files.write_or_print(options.html, report.to_html())
+        from snn2chip.report.html import page  # matplotlib takes a second to import
+
+        files.write_or_print(options.html, page(report))
     if "-" not in (options.json, options.html):
-        print(report.to_text(), end="")
+        print(text(report), end="")
     return 0
 
 

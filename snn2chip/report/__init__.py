@@ -1,7 +1,8 @@
 """What a simulation found, for machines and for people.
 
-`EnergyReport` holds the networks and becomes JSON, text or one self-contained page; `read` reads the JSON back, and
-`compare` says what changed between two reports. How to read any of it stands in ``docs/reading-a-report.md``.
+`EnergyReport` holds the networks and becomes JSON; `snn2chip.report.terminal.text` renders it as text,
+`snn2chip.report.html.page` as one self-contained page. `read` reads the JSON back, and `compare` says what changed
+between two reports. How to read any of it stands in ``docs/reading-a-report.md``.
 """
 
 from __future__ import annotations

@@ -60,13 +60,15 @@ def _identity(a: NetworkReport, b: NetworkReport) -> Iterator[str]:
 
 def _totals(a: NetworkReport, b: NetworkReport) -> Iterator[str]:
     static_a, static_b = (item.energy.static.nominal if item.energy.static else None for item in (a, b))
-    yield from _changed([
-        ("dynamic energy", a.energy.dynamic.nominal, b.energy.dynamic.nominal, "J"),
-        ("static energy", static_a, static_b, "J"),
-        ("latency", a.latency.seconds, b.latency.seconds, "s"),
-        ("cycles", a.latency.cycles, b.latency.cycles, ""),
-        *_activity(a.totals, b.totals),
-    ])
+    yield from _changed(
+        [
+            ("dynamic energy", a.energy.dynamic.nominal, b.energy.dynamic.nominal, "J"),
+            ("static energy", static_a, static_b, "J"),
+            ("latency", a.latency.seconds, b.latency.seconds, "s"),
+            ("cycles", a.latency.cycles, b.latency.cycles, ""),
+            *_activity(a.totals, b.totals),
+        ]
+    )
     if a.energy.dynamic != b.energy.dynamic and a.energy.dynamic.nominal == b.energy.dynamic.nominal:
         yield f"range of the dynamic energy: {_bounds(a)} -> {_bounds(b)}"
 

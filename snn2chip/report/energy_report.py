@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -70,18 +69,6 @@ class EnergyReport:
         """The document as text: the same report gives the same bytes."""
         return json.dumps(self.to_document(), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
 
-    def to_text(self, width: int | None = None) -> str:
-        """Headline, tables and notes as plain text; by default as wide as the terminal, and 120 columns in a pipe."""
-        from snn2chip.report import terminal
-
-        return terminal.text(self, width or shutil.get_terminal_size(fallback=(120, 24)).columns)
-
-    def to_html(self) -> str:
-        """One self-contained page with figures. The same report gives the same text."""
-        from snn2chip.report import html
-
-        return html.page(self)
-
 
 def read(path: str | Path) -> EnergyReport:
     """The report in a file that `EnergyReport.to_json` wrote.
@@ -102,8 +89,10 @@ def read(path: str | Path) -> EnergyReport:
 def _check_schema(document: Any, wanted: str, place: str) -> None:
     found = document.get("schema") if isinstance(document, dict) else None
     if found != wanted:
-        raise UserError(f"{place}: this is not a {wanted} document (schema: {found!r:.60}): "
-                        "give a file that `snn2chip simulate --json` wrote")
+        raise UserError(
+            f"{place}: this is not a {wanted} document (schema: {found!r:.60}): "
+            "give a file that `snn2chip simulate --json` wrote"
+        )
 
 
 def _network(document: Any, place: str) -> NetworkReport:

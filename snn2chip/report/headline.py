@@ -64,8 +64,10 @@ def _against(own: NetworkReport, other: NetworkReport, comparison: Comparison) -
     if all(abs(end - 1.0) < _SAME for end in (ratio.low, ratio.nominal, ratio.high)):
         return f"{own.label} and {other.label} need the same dynamic energy per inference {where}{_at(own, other)}."
     if ratio.low <= 1.0 <= ratio.high:
-        return (f"{own.label} and {other.label} cannot be told apart by dynamic energy {where}: "
-                f"the second needs {factor_range(ratio)} that of the first{_at(own, other)}.")
+        return (
+            f"{own.label} and {other.label} cannot be told apart by dynamic energy {where}: "
+            f"the second needs {factor_range(ratio)} that of the first{_at(own, other)}."
+        )
     if ratio.nominal > 1.0:
         return _less(own, other, where, Range(*(1.0 - 1.0 / end for end in (ratio.low, ratio.nominal, ratio.high))))
     return _less(other, own, where, Range(*(1.0 - end for end in (ratio.high, ratio.nominal, ratio.low))))
@@ -74,8 +76,10 @@ def _against(own: NetworkReport, other: NetworkReport, comparison: Comparison) -
 def _less(winner: NetworkReport, loser: NetworkReport, where: str, saved: Range) -> str:
     low, nominal, high = (percent(share, _digits(share)) for share in (saved.low, saved.nominal, saved.high))
     bounds = "" if low == high else f" ({low[:-2]} to {high})"
-    return (f"{winner.label} needs {nominal}{bounds} less dynamic energy per inference "
-            f"than {loser.label} {where}{_at(winner, loser)}.")
+    return (
+        f"{winner.label} needs {nominal}{bounds} less dynamic energy per inference "
+        f"than {loser.label} {where}{_at(winner, loser)}."
+    )
 
 
 def _digits(share: float) -> int:
@@ -105,8 +109,10 @@ def _static_sentence(report: EnergyReport) -> str:
         return f"{own.chip.name} states no static power: all energies here are dynamic energies only."
     share = own.energy.static.nominal / own.energy.total.nominal
     totals = [f"{factor_range(item.total)} for {item.label}" for item in report.comparisons if item.total is not None]
-    return (f"Static power over the latency adds {quantity(own.energy.static.nominal, 'J')} to {own.label}, "
-            f"{percent(share, 0)} of its total." + (f" Ratios of the totals: {', '.join(totals)}." if totals else ""))
+    return (
+        f"Static power over the latency adds {quantity(own.energy.static.nominal, 'J')} to {own.label}, "
+        f"{percent(share, 0)} of its total." + (f" Ratios of the totals: {', '.join(totals)}." if totals else "")
+    )
 
 
 def _mixed_samples(report: EnergyReport) -> str:
@@ -117,9 +123,11 @@ def _mixed_samples(report: EnergyReport) -> str:
 def _stateless(own: NetworkReport) -> str:
     if own.steps != 1 or own.levels == 1:
         return ""
-    return ("With one time step a multi-level neuron keeps no state: the network computes what a network with "
-            f"activations of {own.levels + 1} levels computes, and what sets it apart from a quantized ANN is how "
-            "the hardware executes it, event by event.")
+    return (
+        "With one time step a multi-level neuron keeps no state: the network computes what a network with "
+        f"activations of {own.levels + 1} levels computes, and what sets it apart from a quantized ANN is how "
+        "the hardware executes it, event by event."
+    )
 
 
 def _not_measured(own: NetworkReport) -> str:
@@ -133,8 +141,10 @@ def _other_chips(report: EnergyReport) -> str:
     others = sorted({item.chip.name for item in report.baselines if not same_chip(report.own, item)})
     if not others:
         return ""
-    return (f"Ratios to networks on {' and '.join(others)} compare technologies and models as well as networks: "
-            "their ranges assume that the prices of the two chips err independently.")
+    return (
+        f"Ratios to networks on {' and '.join(others)} compare technologies and models as well as networks: "
+        "their ranges assume that the prices of the two chips err independently."
+    )
 
 
 def _does_not_fit(report: EnergyReport) -> str:

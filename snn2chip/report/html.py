@@ -78,8 +78,11 @@ def _tiles(report: EnergyReport) -> list[tuple[str, str, str]]:
         ("dynamic energy", quantity(dynamic.nominal, "J"), f"{between}; {total}"),
         ("latency", _time(latency.seconds, latency.steps), f"{cycles}{latency.steps} steps from first to last layer"),
         ("events", count(own.totals.events_out), f"their values sum to {count(own.totals.spikes_out)}"),
-        ("synaptic operations", count(own.totals.synaptic_operations),
-         f"{count(own.totals.effective_operations)} with a weight that is not zero"),
+        (
+            "synaptic operations",
+            count(own.totals.synaptic_operations),
+            f"{count(own.totals.effective_operations)} with a weight that is not zero",
+        ),
     ]
 
 
@@ -120,9 +123,11 @@ def _accuracy_picture(report: EnergyReport) -> Picture | None:
     return _picture(
         "Accuracy against energy",
         "Upright lines: 95 % interval of the accuracy for this number of samples. Level lines: low to high energy.",
-        "Accuracy and dynamic energy: " + _listing(
+        "Accuracy and dynamic energy: "
+        + _listing(
             (item.label, f"{percent(item.accuracy)} at {_nominal(item.energy.dynamic)}")
-            for item in report.networks if item.accuracy is not None
+            for item in report.networks
+            if item.accuracy is not None
         ),
         lambda form: plots.accuracy_figure(report, form) or UNKNOWN,
     )

@@ -100,10 +100,22 @@ def events_figure(report: EnergyReport, form: Format) -> str:
     rows = {layer.name: row for row, layer in enumerate(own.layers)}
     with _style(form):
         figure, axes = _rows_figure(form, len(rows))
-        axes.barh([row + 0.25 for row in rows.values()], [layer.events_out for layer in own.layers], 0.3,
-                  color=_COLOURS[0], label=f"{own.label}: events")
-        axes.plot([layer.spikes_out for layer in own.layers], [row + 0.25 for row in rows.values()], "|",
-                  color=_INK, markersize=11, markeredgewidth=2, label=f"{own.label}: spike values")
+        axes.barh(
+            [row + 0.25 for row in rows.values()],
+            [layer.events_out for layer in own.layers],
+            0.3,
+            color=_COLOURS[0],
+            label=f"{own.label}: events",
+        )
+        axes.plot(
+            [layer.spikes_out for layer in own.layers],
+            [row + 0.25 for row in rows.values()],
+            "|",
+            color=_INK,
+            markersize=11,
+            markeredgewidth=2,
+            label=f"{own.label}: spike values",
+        )
         for place, network in _distinct_baselines(report):
             _event_marks(axes, rows, place, network)
         for row, layer in enumerate(own.layers):
@@ -142,19 +154,21 @@ def confidence(accuracy: float, samples: int) -> tuple[float, float]:
 
 
 def _style(form: Format) -> Any:
-    return matplotlib.rc_context({
-        "svg.hashsalt": "snn2chip",
-        "svg.fonttype": "path",
-        "font.family": "DejaVu Sans",
-        "font.size": form.points,
-        "text.parse_math": False,
-        "text.color": _INK,
-        "axes.labelcolor": _INK,
-        "xtick.color": _INK,
-        "ytick.color": _INK,
-        "axes.edgecolor": "#888888",
-        "axes.axisbelow": True,
-    })
+    return matplotlib.rc_context(
+        {
+            "svg.hashsalt": "snn2chip",
+            "svg.fonttype": "path",
+            "font.family": "DejaVu Sans",
+            "font.size": form.points,
+            "text.parse_math": False,
+            "text.color": _INK,
+            "axes.labelcolor": _INK,
+            "xtick.color": _INK,
+            "ytick.color": _INK,
+            "axes.edgecolor": "#888888",
+            "axes.axisbelow": True,
+        }
+    )
 
 
 def _rows_figure(form: Format, rows: float) -> tuple[Figure, Axes]:
@@ -169,8 +183,9 @@ def _rows_figure(form: Format, rows: float) -> tuple[Figure, Axes]:
 def _label(axes: Axes, row: float, left: str, right: str = "", weight: str = "normal") -> None:
     backing = {"facecolor": "white", "edgecolor": "none", "pad": 0.8}  # no grid line may cross the words
     for x, text, side in ((0.0, left, "left"), (1.0, right, "right")):
-        axes.text(x, row - 0.12, text, transform=axes.get_yaxis_transform(), ha=side, va="center", weight=weight,
-                  bbox=backing)
+        axes.text(
+            x, row - 0.12, text, transform=axes.get_yaxis_transform(), ha=side, va="center", weight=weight, bbox=backing
+        )
 
 
 def _by_chip(networks: Iterable[NetworkReport]) -> dict[str, list[tuple[int, NetworkReport]]]:
@@ -191,8 +206,15 @@ def _energy_row(axes: Axes, row: float, place: int, network: NetworkReport, form
     if energy.static is None:
         return
     named = "with static power" not in axes.get_legend_handles_labels()[1]
-    axes.plot(energy.total.nominal, y, "D", color=colour, markerfacecolor="white", markersize=7,
-              label="with static power" if named else None)
+    axes.plot(
+        energy.total.nominal,
+        y,
+        "D",
+        color=colour,
+        markerfacecolor="white",
+        markersize=7,
+        label="with static power" if named else None,
+    )
 
 
 def _energy_axis(axes: Axes, networks: Sequence[NetworkReport]) -> None:
@@ -224,8 +246,10 @@ def _joules(value: float, _: Any) -> str:
 
 def _largest_actions(network: NetworkReport) -> dict[str, tuple[str, ...]]:
     """Names for the legend and the actions behind them: the largest alone, the small together, the free left out."""
-    costly = sorted((row for row in network.totals.actions if row.energy.nominal > 0),
-                    key=lambda row: (-row.energy.nominal, row.action))
+    costly = sorted(
+        (row for row in network.totals.actions if row.energy.nominal > 0),
+        key=lambda row: (-row.energy.nominal, row.action),
+    )
     names = [row.action for row in costly]
     shown: dict[str, tuple[str, ...]] = {name: (name,) for name in names[:_ACTIONS_SHOWN]}
     rest = tuple(names[_ACTIONS_SHOWN:])
@@ -238,7 +262,11 @@ def _action_energy(layer: LayerRow, actions: Iterable[str]) -> float:
 
 
 def _stack(
-    axes: Axes, layers: Sequence[LayerRow], shown: dict[str, tuple[str, ...]], place: int, action: str,
+    axes: Axes,
+    layers: Sequence[LayerRow],
+    shown: dict[str, tuple[str, ...]],
+    place: int,
+    action: str,
     members: tuple[str, ...],
 ) -> None:
     before = [name for names in list(shown.values())[:place] for name in names]
@@ -283,16 +311,32 @@ def _accuracy_point(axes: Axes, place: int, network: NetworkReport) -> None:
     colour = _COLOURS[place % len(_COLOURS)]
     axes.plot([dynamic.low, dynamic.high], [accuracy, accuracy], color=colour, linewidth=1.2, alpha=0.7)
     axes.plot([dynamic.nominal] * 2, confidence(accuracy, network.samples), color=colour, linewidth=1.2, alpha=0.7)
-    axes.plot(dynamic.nominal, accuracy, _MARKERS[place % len(_MARKERS)], color=colour, markeredgecolor="white",
-              markersize=10, linestyle="none", label=named(network.label, network.chip.name), zorder=3)
+    axes.plot(
+        dynamic.nominal,
+        accuracy,
+        _MARKERS[place % len(_MARKERS)],
+        color=colour,
+        markeredgecolor="white",
+        markersize=10,
+        linestyle="none",
+        label=named(network.label, network.chip.name),
+        zorder=3,
+    )
 
 
 def _legend(figure: Figure, axes: Axes, form: Format) -> None:
     handles, labels = axes.get_legend_handles_labels()
     order = sorted(range(len(labels)), key=lambda place: not isinstance(handles[place], BarContainer))
     labels = [form.fit(labels[place]) for place in order]
-    figure.legend([handles[place] for place in order], labels, loc="outside lower left", frameon=False,
-                  ncols=form.legend_columns(labels), fontsize=0.92 * form.points, handletextpad=0.5)
+    figure.legend(
+        [handles[place] for place in order],
+        labels,
+        loc="outside lower left",
+        frameon=False,
+        ncols=form.legend_columns(labels),
+        fontsize=0.92 * form.points,
+        handletextpad=0.5,
+    )
 
 
 def _svg(figure: Figure) -> str:

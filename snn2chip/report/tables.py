@@ -40,8 +40,15 @@ class Sheet:
 def networks(report: EnergyReport) -> Sheet:
     """Who takes part: form, chip, time steps, levels, accuracy."""
     rows = tuple(
-        (item.label, item.form, item.chip.name, str(item.steps), str(item.levels), percent(item.accuracy),
-         str(item.samples))
+        (
+            item.label,
+            item.form,
+            item.chip.name,
+            str(item.steps),
+            str(item.levels),
+            percent(item.accuracy),
+            str(item.samples),
+        )
         for item in report.networks
     )
     return Sheet("Networks", ("network", "form", "chip"), ("T", "N", "accuracy", "samples"), rows)
@@ -51,8 +58,13 @@ def activity(report: EnergyReport) -> Sheet:
     """What the hardware does in one inference, and how long it takes."""
     headings = ("events", "spike values", "synaptic operations", "memory accesses", "cycles", "latency")
     rows = tuple(
-        (item.label, *_counts(item.totals), count(accesses(item.totals)), count(item.latency.cycles),
-         quantity(item.latency.seconds, "s"))
+        (
+            item.label,
+            *_counts(item.totals),
+            count(accesses(item.totals)),
+            count(item.latency.cycles),
+            quantity(item.latency.seconds, "s"),
+        )
         for item in report.networks
     )
     return Sheet("What one inference does", ("network",), headings, rows)
@@ -87,12 +99,36 @@ def layers(network: NetworkReport, *, operations: bool = True) -> Sheet:
 
 def structure(network: NetworkReport) -> Sheet:
     """What is behind the counts of each layer: size, activity, operations in other ways of counting, traffic."""
-    headings = ("neurons", "cores", "stage", "weights", "events in", "activity", "neuron updates",
-                "effective operations", "unary operations", "payload bits", "messages", "hops")
+    headings = (
+        "neurons",
+        "cores",
+        "stage",
+        "weights",
+        "events in",
+        "activity",
+        "neuron updates",
+        "effective operations",
+        "unary operations",
+        "payload bits",
+        "messages",
+        "hops",
+    )
     rows = tuple(
-        (row.name, count(row.neurons), count(row.cores), count(row.depth), count(row.weights), count(row.events_in),
-         f"{row.activity:.3f}", count(row.neuron_updates), count(row.effective_operations),
-         count(row.unary_operations), count(row.payload_bits), count(row.messages), count(row.hops))
+        (
+            row.name,
+            count(row.neurons),
+            count(row.cores),
+            count(row.depth),
+            count(row.weights),
+            count(row.events_in),
+            f"{row.activity:.3f}",
+            count(row.neuron_updates),
+            count(row.effective_operations),
+            count(row.unary_operations),
+            count(row.payload_bits),
+            count(row.messages),
+            count(row.hops),
+        )
         for row in network.layers
     )
     return Sheet(f"Layers of {network.label}: size and traffic", ("layer",), headings, rows, footnote=_STRUCTURE)

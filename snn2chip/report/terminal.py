@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import shutil
 from collections.abc import Iterable, Iterator
 
 from rich.box import SIMPLE_HEAD
@@ -22,10 +23,14 @@ _WIDE = 100
 _GAP = 2
 
 
-def text(report: EnergyReport, width: int) -> str:
-    """The whole report: headline, networks, layers of one's own network, notes and price sources."""
+def text(report: EnergyReport, width: int | None = None) -> str:
+    """The whole report: headline, networks, layers of one's own network, notes and price sources.
+
+    `width` is in columns; by default as wide as the terminal, and 120 columns in a pipe.
+    """
+    columns = width or shutil.get_terminal_size(fallback=(120, 24)).columns
     stream = io.StringIO()
-    _show(report, Console(file=stream, width=width, color_system=None, highlight=False, markup=False, emoji=False))
+    _show(report, Console(file=stream, width=columns, color_system=None, highlight=False, markup=False, emoji=False))
     return "".join(f"{line.rstrip()}\n" for line in stream.getvalue().splitlines())
 
 

@@ -83,12 +83,26 @@ def summed(layers: tuple[LayerRow, ...]) -> LayerRow:
         for place, row in enumerate(first.actions)
     )
     memories = tuple(
-        MemoryRow(row.memory, row.word_bits, *(sum(getattr(item.memories[place], way) for item in layers)
-                                               for way in ("reads", "writes")))
+        MemoryRow(
+            row.memory,
+            row.word_bits,
+            *(sum(getattr(item.memories[place], way) for item in layers) for way in ("reads", "writes")),
+        )
         for place, row in enumerate(first.memories)
     )
-    names = ("events_in", "events_out", "spikes_out", "synaptic_operations", "effective_operations",
-             "unary_operations", "neuron_updates", "payload_bits", "messages", "hops", "cycles")
+    names = (
+        "events_in",
+        "events_out",
+        "spikes_out",
+        "synaptic_operations",
+        "effective_operations",
+        "unary_operations",
+        "neuron_updates",
+        "payload_bits",
+        "messages",
+        "hops",
+        "cycles",
+    )
     sums = {name: sum(getattr(item, name) for item in layers) for name in names}
     return replace(first, name="total", operation="", energy=total(energy), actions=actions, memories=memories, **sums)
 
@@ -96,8 +110,12 @@ def summed(layers: tuple[LayerRow, ...]) -> LayerRow:
 def chip(name: str, scenario: str | None, prices: Mapping[str, Range]) -> ChipSummary:
     """A chip with one sourced number per price."""
     numbers = tuple(
-        SourcedPrice(f"prices.{action}", f"{price.nominal / PJ:.3g} ({price.low / PJ:.3g} to {price.high / PJ:.3g}) pJ",
-                     "published-simulated" if index else "assumed", "Davies et al., IEEE Micro 38(1), 2018, table 2")
+        SourcedPrice(
+            f"prices.{action}",
+            f"{price.nominal / PJ:.3g} ({price.low / PJ:.3g} to {price.high / PJ:.3g}) pJ",
+            "published-simulated" if index else "assumed",
+            "Davies et al., IEEE Micro 38(1), 2018, table 2",
+        )
         for index, (action, price) in enumerate(prices.items())
     )
     return ChipSummary(name, f"{name}, as published", "neurocore", scenario, digest(name), numbers)
@@ -177,10 +195,28 @@ def full_report(static_power: Range | None = STATIC) -> EnergyReport:
             network("binary N=1 T=4", 0.6, steps=4, levels=1, accuracy=0.9867, static_power=static_power),
             network("binary N=1 T=1", 0.7, levels=1, accuracy=0.9689, static_power=static_power),
             network("SEW N=4 T=1", 0.9, accuracy=0.9889, static_power=static_power),
-            without_time(network("quantized ANN, 3 bits", 3.0, levels=7, accuracy=0.9933, chip_name="dense-45nm",
-                                 scenario=None, prices=DENSE)),
-            without_time(network("quantized ANN, 3 bits", 1.4, levels=7, accuracy=0.9933, scenario=None,
-                                 chip_name="dense-45nm-zero-skipping", prices=DENSE)),
+            without_time(
+                network(
+                    "quantized ANN, 3 bits",
+                    3.0,
+                    levels=7,
+                    accuracy=0.9933,
+                    chip_name="dense-45nm",
+                    scenario=None,
+                    prices=DENSE,
+                )
+            ),
+            without_time(
+                network(
+                    "quantized ANN, 3 bits",
+                    1.4,
+                    levels=7,
+                    accuracy=0.9933,
+                    scenario=None,
+                    chip_name="dense-45nm-zero-skipping",
+                    prices=DENSE,
+                )
+            ),
         ),
         notes=("Inputs: 450 test images of scikit-learn's digits.",),
     )

@@ -17,6 +17,7 @@ from selenium import webdriver
 
 from snn2chip.report import EnergyReport
 from snn2chip.report.headline import headline
+from snn2chip.report.html import page as render_page
 from snn2chip.report.plots import confidence
 from tests.report.browser import chromium, console
 from tests.report.builder import full_report, network, without_time
@@ -27,7 +28,7 @@ PICTURE = re.compile(r'(?:src|srcset)="data:image/svg\+xml;base64,([^"]+)"')
 
 @pytest.fixture(scope="module")
 def page() -> str:
-    return full_report().to_html()
+    return render_page(full_report())
 
 
 class _Text(HTMLParser):
@@ -49,7 +50,10 @@ class _Text(HTMLParser):
 
 
 def test_the_same_report_gives_the_same_bytes_in_every_process(page: str) -> None:
-    script = "import sys; from tests.report.builder import full_report; sys.stdout.write(full_report().to_html())"
+    script = (
+        "import sys; from snn2chip.report.html import page; from tests.report.builder import full_report;"
+        "sys.stdout.write(page(full_report()))"
+    )
     environment = {**os.environ, "PYTHONHASHSEED": "7", "PYTHONIOENCODING": "utf-8", "TZ": "Asia/Tokyo"}
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, check=True, encoding="utf-8", cwd=ROOT, env=environment
@@ -69,9 +73,19 @@ def test_nothing_is_fetched_from_anywhere(page: str) -> None:
 def test_headline_tables_and_sources_are_there(page: str) -> None:
     words = " ".join(_Text(page).words)
     assert headline(full_report()) in words
-    for shown in ("block1.barrier", "98.7 %", "2.27× (1.87..2.36)", "Before you conclude", "synaptic_operation",
-                  "Davies et al., IEEE Micro 38(1), 2018, table 2", "published-simulated", "23.6 (6 to 35.5) pJ",
-                  "Scenario: the prices of Loihi 1", "all low, to all high", "Inputs: 450 test images"):
+    for shown in (
+        "block1.barrier",
+        "98.7 %",
+        "2.27× (1.87..2.36)",
+        "Before you conclude",
+        "synaptic_operation",
+        "Davies et al., IEEE Micro 38(1), 2018, table 2",
+        "published-simulated",
+        "23.6 (6 to 35.5) pJ",
+        "Scenario: the prices of Loihi 1",
+        "all low, to all high",
+        "Inputs: 450 test images",
+    ):
         assert shown in words, shown
 
 
@@ -88,14 +102,14 @@ def test_every_picture_is_well_formed_and_described(page: str) -> None:
 
 
 def test_labels_are_escaped() -> None:
-    page = EnergyReport((network("<script>alert(1)</script> & $\\frac$"),)).to_html()
+    page = render_page(EnergyReport((network("<script>alert(1)</script> & $\\frac$"),)))
     assert "<script>" not in page
     assert "&lt;script&gt;" in page
 
 
 def test_long_labels_stay_within_their_figure() -> None:
     label = "a network whose name says everything about it " * 3
-    page = EnergyReport((network(label), network(f"{label}, again"))).to_html()
+    page = render_page(EnergyReport((network(label), network(f"{label}, again"))))
     for encoded in PICTURE.findall(page):
         root = ElementTree.fromstring(base64.b64decode(encoded).decode())
         assert float(root.attrib["width"].removesuffix("pt")) < 700
@@ -103,7 +117,7 @@ def test_long_labels_stay_within_their_figure() -> None:
 
 
 def test_without_any_accuracy_its_figure_is_left_out() -> None:
-    page = EnergyReport((without_time(network("own", accuracy=None)),)).to_html()
+    page = render_page(EnergyReport((without_time(network("own", accuracy=None)),)))
     assert len(PICTURE.findall(page)) == 6
     assert "Accuracy against energy" not in page
 

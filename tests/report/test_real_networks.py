@@ -12,6 +12,8 @@ from snn2chip.hw_models import load_chip, simulate
 from snn2chip.hw_models.results import NetworkReport
 from snn2chip.report import EnergyReport, read
 from snn2chip.report.headline import headline
+from snn2chip.report.html import page as render_page
+from snn2chip.report.terminal import text as render_text
 from tests.report.test_page import PICTURE
 
 IMAGES = 20
@@ -56,14 +58,14 @@ def test_ratios_agree_with_the_energies(report: EnergyReport) -> None:
 
 @pytest.mark.parametrize("width", [80, 120])
 def test_text_names_every_layer(report: EnergyReport, width: int) -> None:
-    text = report.to_text(width)
+    text = render_text(report, width)
     assert max(map(len, text.splitlines())) <= width
     assert "…" not in text
     assert all(layer.name in text for layer in report.own.layers)
 
 
 def test_page_draws_every_figure(report: EnergyReport) -> None:
-    page = report.to_html()
+    page = render_page(report)
     assert len(PICTURE.findall(page)) == 8
     assert headline(report).split()[0] in page
 

@@ -11,6 +11,7 @@ import pytest
 
 from snn2chip.report import EnergyReport
 from snn2chip.report.headline import headline
+from snn2chip.report.terminal import text as render_text
 from tests.report.builder import full_report, network, without_time
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -18,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.mark.parametrize("width", [80, 100, 120, 200])
 def test_lines_keep_to_the_width_and_cut_nothing(width: int) -> None:
-    text = full_report().to_text(width)
+    text = render_text(full_report(), width)
     assert max(map(len, text.splitlines())) <= width
     assert "…" not in text
     assert "\x1b" not in text
@@ -27,18 +28,38 @@ def test_lines_keep_to_the_width_and_cut_nothing(width: int) -> None:
 
 @pytest.mark.parametrize("width", [80, 120])
 def test_all_that_is_asked_for_is_shown(width: int) -> None:
-    words = " ".join(full_report().to_text(width).split())
+    words = " ".join(render_text(full_report(), width).split())
     assert words.startswith(headline(full_report()))
-    for shown in ("form", "accuracy", "events", "spike", "synaptic", "memory", "cycles", "latency", "low", "nominal",
-                  "high", "static", "total", "relative", "block1.barrier", "synapses", "64 bit", "98.7 %", "40.0 µs",
-                  "Before you conclude", "1 assumed, 3 published-simulated"):
+    for shown in (
+        "form",
+        "accuracy",
+        "events",
+        "spike",
+        "synaptic",
+        "memory",
+        "cycles",
+        "latency",
+        "low",
+        "nominal",
+        "high",
+        "static",
+        "total",
+        "relative",
+        "block1.barrier",
+        "synapses",
+        "64 bit",
+        "98.7 %",
+        "40.0 µs",
+        "Before you conclude",
+        "1 assumed, 3 published-simulated",
+    ):
         assert shown in words, shown
     for row in full_report().own.layers:
         assert row.name in words
 
 
 def test_a_row_of_the_table_of_energies() -> None:
-    table = full_report().to_text(120).split("Energy of one inference")[1]
+    table = render_text(full_report(), 120).split("Energy of one inference")[1]
     found = re.search(r"^binary N=1 T=4 .*$", table, re.MULTILINE)
     assert found
     row = " ".join(found[0].split())
@@ -46,30 +67,31 @@ def test_a_row_of_the_table_of_energies() -> None:
 
 
 def test_ratios_across_chips_are_marked() -> None:
-    assert "* on another chip" in full_report().to_text(120)
-    assert "* on another chip" not in EnergyReport((network("own"), network("other"))).to_text(120)
+    assert "* on another chip" in render_text(full_report(), 120)
+    assert "* on another chip" not in render_text(EnergyReport((network("own"), network("other"))), 120)
 
 
 def test_what_a_model_does_not_know_is_called_so() -> None:
-    text = EnergyReport((without_time(network("own", accuracy=None)),)).to_text(120)
+    text = render_text(EnergyReport((without_time(network("own", accuracy=None)),)), 120)
     assert re.search(r"own +graded +loihi2 +1 +4 +n/a +450", text)
     assert re.search(r"own +908 +1\.59 k +122 k +53\.2 k +n/a +n/a", text)
 
 
 def test_the_width_is_the_terminals_and_in_a_pipe_120_columns(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    assert full_report().to_text() == full_report().to_text(80)
+    assert render_text(full_report()) == render_text(full_report(), 80)
     monkeypatch.delenv("COLUMNS")
-    script = "from tests.report.builder import full_report; print(full_report().to_text(), end='')"
+    imports = "from snn2chip.report.terminal import text; from tests.report.builder import full_report"
+    script = f"{imports}; print(text(full_report()), end='')"
     piped = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True, encoding="utf-8", cwd=ROOT)
-    assert piped.stdout == full_report().to_text(120)
+    assert piped.stdout == render_text(full_report(), 120)
 
 
 def test_notes_say_whom_they_are_about() -> None:
-    text = " ".join(full_report().to_text(200).split())
+    text = " ".join(render_text(full_report(), 200).split())
     assert "- Inputs: 450 test images of scikit-learn's digits." in text
     assert "- loihi2, dense-45nm, dense-45nm-zero-skipping: Energies rest on assumed prices." in text
 
 
 def test_the_same_report_gives_the_same_text() -> None:
-    assert full_report().to_text(120) == full_report().to_text(120)
+    assert render_text(full_report(), 120) == render_text(full_report(), 120)
