@@ -157,17 +157,20 @@ def read(folder: str | Path) -> Artifact:
     """
     folder = Path(folder)
     manifest = _read_manifest(folder)
-    _check_files(folder, manifest["files"])
-    document = files.read_json(folder / GRAPH)
+    try:
+        _check_files(folder, manifest["files"])
+    except OSError as error:
+        raise UserError(f"{folder}: a file of it cannot be read: {error.strerror}") from None
+    document = _read_document(folder)
     graph = _read_graph(folder, document)
     if graph.digest != manifest.get("graph_digest"):
         raise UserError(f"{folder / GRAPH}: it is another graph than {MANIFEST} names: export the model again")
     description = Description(
-        name=str(manifest["model"]["name"]),
-        target=str(manifest["target"]),
-        class_names=tuple(map(str, document.get("class_names", []))),
-        preprocessing=document.get("preprocessing", {}),
-        training=manifest["model"].get("training", {}),
+        name=manifest["model"]["name"],
+        target=manifest["target"],
+        class_names=tuple(document["class_names"]),
+        preprocessing=document["preprocessing"],
+        training=manifest["model"]["training"],
     )
     samples = read_samples(folder / SAMPLES) if (folder / SAMPLES).exists() else None
     return Artifact(folder, graph, description, samples, manifest)
@@ -181,11 +184,43 @@ def _read_manifest(folder: Path) -> Mapping[str, Any]:
     manifest = files.read_json(folder / MANIFEST)
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise UserError(f"{folder / MANIFEST}: its format is not {FORMAT!r}: export the model again with this version")
-    # The text, too: a manifest with other white space is not the one that was written.
-    canonical = (folder / MANIFEST).read_bytes() == files.canonical_json(manifest).encode()
-    if manifest.get("digest") != _own_digest(manifest) or not canonical:
+    if not _is_as_written(folder, manifest):
         raise UserError(f"{folder / MANIFEST}: it was changed after export (its own digest differs): export again")
+    if not _is_well_formed(manifest):
+        raise UserError(f"{folder / MANIFEST}: an entry is missing or malformed: export the model again")
     return manifest
+
+
+def _is_as_written(folder: Path, manifest: Mapping[str, Any]) -> bool:
+    try:
+        # The text, too: a manifest with other white space is not the one that was written.
+        canonical = (folder / MANIFEST).read_bytes() == files.canonical_json(manifest).encode()
+        return canonical and manifest.get("digest") == _own_digest(manifest)
+    except (ValueError, RecursionError):  # NaN, half a surrogate pair, endless nesting: we never write those
+        return False
+
+
+def _is_well_formed(manifest: Mapping[str, Any]) -> bool:
+    listed, model = manifest.get("files"), manifest.get("model")
+    if not isinstance(listed, dict) or not isinstance(model, dict):
+        return False
+    return (
+        listed.keys() >= {GRAPH, TENSORS, FIT, CERTIFICATE}
+        and all(isinstance(entry, dict) and {"size", "sha256"} <= entry.keys() for entry in listed.values())
+        and isinstance(model.get("name"), str)
+        and isinstance(model.get("training"), dict)
+        and isinstance(manifest.get("target"), str)
+        and isinstance(manifest.get("forms"), dict)
+    )
+
+
+def _read_document(folder: Path) -> Mapping[str, Any]:
+    document = files.read_json(folder / GRAPH)
+    names = document.get("class_names") if isinstance(document, dict) else None
+    listed = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    if not listed or not isinstance(document.get("preprocessing"), dict):
+        raise UserError(f"{folder / GRAPH}: class_names or preprocessing is missing or malformed: export again")
+    return dict(document)
 
 
 def _check_files(folder: Path, listed: Any) -> None:
@@ -206,17 +241,25 @@ def _check_files(folder: Path, listed: Any) -> None:
 
 
 def _read_graph(folder: Path, document: Any) -> Graph:
+    tensors = _read_tensors(folder / TENSORS)
+    try:
+        graph = graph_io.from_document(document, tensors)
+        spec.check_integer(graph)
+    except GraphError as error:
+        raise UserError(f"{folder / GRAPH}: {error}") from None
+    return graph
+
+
+def _read_tensors(path: Path) -> dict[str, Array]:
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
     try:
-        graph = graph_io.from_document(document, load_file(folder / TENSORS))
-        spec.check_integer(graph)
-    except GraphError as error:
-        raise UserError(f"{folder / GRAPH}: {error}") from None
+        return load_file(path)
     except SafetensorError as error:
-        raise UserError(f"{folder / TENSORS}: this is not a safetensors file ({error})") from None
-    return graph
+        raise UserError(f"{path}: this is not a safetensors file ({error})") from None
+    except (TypeError, AttributeError, KeyError):  # what its reader raises for types that NumPy has not got
+        raise UserError(f"{path}: a tensor has a type that NumPy cannot hold: export the model again") from None
 
 
 def read_samples(path: str | Path) -> Samples:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
@@ -22,6 +23,9 @@ from snn2chip.errors import GraphError
 
 Array = NDArray[Any]
 Shape = tuple[int, ...]
+
+#: Most values that one tensor of one sample may hold: a file that asks for more is refused, not tried.
+LARGEST_TENSOR = 2**28
 
 
 class Kind(str, enum.Enum):
@@ -62,9 +66,18 @@ class Signal:
     kind: Kind
     interval: Interval
 
+    def __post_init__(self) -> None:
+        check_size(self.shape)
+
     @property
     def size(self) -> int:
-        return int(np.prod(self.shape))
+        return math.prod(self.shape)
+
+
+def check_size(shape: Shape) -> None:
+    """GraphError where a tensor of `shape` would hold more than `LARGEST_TENSOR` values."""
+    if math.prod(shape) > LARGEST_TENSOR:
+        raise GraphError(f"a tensor of shape {shape} is too large: at most {LARGEST_TENSOR} values a sample")
 
 
 @dataclass(frozen=True)

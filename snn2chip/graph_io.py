@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields
 from typing import Any
 
@@ -13,6 +13,27 @@ from snn2chip.graph import Array, Graph, Node, attributes, frozen, parameters
 from snn2chip.ops import OPS
 
 FORMAT = "snn2chip-graph-1"
+#: Attributes are sizes of maps and kernels: what passes 32 bits is no network.
+_INT_LIMIT = 2**31
+
+
+def _is_int(value: Any) -> bool:
+    return type(value) is int and abs(value) < _INT_LIMIT
+
+
+def _is_ints(value: Any) -> bool:
+    return isinstance(value, tuple) and all(map(_is_int, value))
+
+
+#: What a file may give for a field of an operation, by the field's annotation.
+_FITS: Mapping[str, Callable[[Any], bool]] = {
+    "int": _is_int,
+    "float": lambda value: type(value) in (int, float),
+    "tuple[int, int]": lambda value: _is_ints(value) and len(value) == 2,
+    "tuple[int, ...]": _is_ints,
+    "Array": lambda value: isinstance(value, np.ndarray),
+    "Array | None": lambda value: value is None or isinstance(value, np.ndarray),
+}
 
 
 def to_document(graph: Graph) -> tuple[dict[str, Any], dict[str, Array]]:
@@ -51,7 +72,9 @@ def from_document(document: Mapping[str, Any], tensors: Mapping[str, Array]) -> 
         raise GraphError(f"its format is {document.get('format')!r}, but this version reads {FORMAT!r}")
     try:
         nodes = tuple(_node(entry, tensors) for entry in document["nodes"])
-        graph = Graph(nodes, int(document["steps"]))
+        if not _is_int(document["steps"]):
+            raise GraphError(f"steps is {document['steps']!r}, but T is a whole number")
+        graph = Graph(nodes, document["steps"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise GraphError(f"the graph document is malformed: {type(error).__name__} {error}") from None
     if graph.digest != document.get("digest"):
@@ -60,7 +83,9 @@ def from_document(document: Mapping[str, Any], tensors: Mapping[str, Array]) -> 
 
 
 def _node(entry: Mapping[str, Any], tensors: Mapping[str, Array]) -> Node:
-    name, kind = str(entry["name"]), entry["op"]
+    name, kind, inputs = entry["name"], entry["op"], entry["inputs"]
+    if not (isinstance(name, str) and isinstance(inputs, list) and all(isinstance(source, str) for source in inputs)):
+        raise GraphError(f"node {name!r}: its name and inputs must be strings")
     if kind not in OPS:
         raise GraphError(f"node {name!r} has the unknown operation {kind!r}: it was written by a newer version")
     given = {key: _tuples(value) for key, value in entry["attributes"].items()}
@@ -70,10 +95,12 @@ def _node(entry: Mapping[str, Any], tensors: Mapping[str, Array]) -> Node:
             given[key] = frozen(tensors[f"{name}/{key}"])
         elif key not in given and field.default is MISSING:
             raise GraphError(f"node {name!r} ({kind}) has no {key}")
+        if key in given and not _FITS[str(field.type)](given[key]):
+            raise GraphError(f"node {name!r} ({kind}): {key} is no {field.type}")
     if unknown := set(given) - set(op_fields):
         raise GraphError(f"node {name!r} ({kind}) has unknown fields {sorted(unknown)}")
     unit = tensors.get(f"{name}/unit")
-    return Node(name, OPS[kind](**given), tuple(entry["inputs"]), None if unit is None else frozen(unit))
+    return Node(name, OPS[kind](**given), tuple(inputs), None if unit is None else frozen(unit))
 
 
 def _tuples(value: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from snn2chip.errors import GraphError
-from snn2chip.graph import Array, Region, Shape, Signal
+from snn2chip.graph import Array, Region, Shape, Signal, check_size
 from snn2chip.kernels import output_size
 
 
@@ -74,6 +74,7 @@ def window_shape(
     """(Ho, Wo) of a windowed operation; GraphError where nothing is left or a number is out of range."""
     if min(kernel) < 1 or min(stride) < 1 or min(dilation) < 1 or min(padding) < 0:
         raise GraphError("kernel, stride and dilation must be at least 1, and padding at least 0")
+    check_size((size[0] + 2 * padding[0], size[1] + 2 * padding[1]))
     height = output_size(size[0], kernel[0], stride[0], padding[0], dilation[0])
     width = output_size(size[1], kernel[1], stride[1], padding[1], dilation[1])
     if min(height, width) < 1:

@@ -42,6 +42,8 @@ class Conv2d(BaseOp):
     def signal(self, sources: tuple[Signal, ...], steps: int) -> Signal:
         (source,) = sources
         channels, height, width = map_shape(source)
+        if self.weight.ndim != 4:
+            raise GraphError(f"weight has {self.weight.ndim} axes, but [outputs, inputs / groups, height, width] is needed")
         if self.groups < 1 or self.outputs % self.groups or self.weight.shape[1] * self.groups != channels:
             shape = tuple(self.weight.shape)
             raise GraphError(f"weight {shape} with groups={self.groups} does not fit an input of {channels} channels")
@@ -98,15 +100,21 @@ class Conv2d(BaseOp):
         out_width = kernels.output_size(width, self.kernel[1], self.stride[1], self.padding[1], self.dilation[1])
         rows = axis_hits(height, target.rows, self.kernel[0], self.stride[0], self.padding[0], self.dilation[0])
         cols = axis_hits(width, range(out_width), self.kernel[1], self.stride[1], self.padding[1], self.dilation[1])
-        taps = self._targets_per_tap(target.channels, effective)
-        reached: Array = np.einsum("cij,yi,xj->cyx", taps, rows, cols, optimize=True)
+        if effective:
+            taps = self._weights_per_tap(target.channels)
+            reached: Array = rows @ (taps @ cols.T)
+        else:
+            met = self._outputs_per_group(target.channels).repeat(self.weight.shape[1])
+            reached = met[:, None, None] * rows.sum(axis=1)[None, :, None] * cols.sum(axis=1)[None, None, :]
         return reached
 
-    def _targets_per_tap(self, channels: range, effective: bool) -> Array:
-        """``[C, Kh, Kw]`` int64: output channels within `channels` that each input channel meets through each tap."""
-        counted = (self.weight != 0) if effective else np.ones(self.weight.shape, dtype=bool)
-        per_group = self.outputs // self.groups
-        group = np.arange(channels.start, channels.stop) // per_group
-        taps = np.zeros((self.groups, *self.weight.shape[1:]), dtype=np.int64)
-        np.add.at(taps, group, counted[channels.start : channels.stop].astype(np.int64))
-        return taps.reshape(-1, *self.kernel)
+    def _outputs_per_group(self, channels: range) -> Array:
+        """``[groups]`` int64: how many of the output `channels` each group holds."""
+        group = np.arange(channels.start, channels.stop) // (self.outputs // self.groups)
+        return np.bincount(group, minlength=self.groups)
+
+    def _weights_per_tap(self, channels: range) -> Array:
+        """``[C, Kh, Kw]`` int64: non-zero weights of the output `channels` that each input channel meets in each tap."""
+        counts = self._outputs_per_group(channels)
+        met = np.split(self.weight[channels.start : channels.stop] != 0, np.cumsum(counts)[:-1])
+        return np.concatenate([np.count_nonzero(group, axis=0) for group in met])

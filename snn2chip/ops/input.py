@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from snn2chip.errors import GraphError
-from snn2chip.graph import Array, Interval, Kind, Region, Shape, Signal, frozen
+from snn2chip.graph import Array, Interval, Kind, Region, Shape, Signal, check_size, frozen
 from snn2chip.ops.base import BaseOp
 
 
@@ -31,6 +31,7 @@ class Input(BaseOp):
             raise GraphError(f"shape {self.shape} is neither (features,) nor (channels, height, width)")
         if not 1 <= self.largest <= 255:
             raise GraphError(f"largest is {self.largest}, but inputs are uint8: it must lie in 1..255")
+        check_size(self.shape)
         channels = self.shape[0]
         interval = Interval(frozen(np.zeros(channels, np.int64)), frozen(np.full(channels, self.largest, np.int64)))
         return Signal(self.shape, Kind.SPIKE, interval)
