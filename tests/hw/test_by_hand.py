@@ -1,0 +1,148 @@
+"""Networks of 3 to 7 neurons on the unit chip, against arithmetic done by hand (docs/hardware-models.md shows it)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from snn2chip.graph import Graph
+from snn2chip.hw_models.chip import Chip, load_chip
+from snn2chip.hw_models.results import LayerRow, NetworkReport
+from snn2chip.hw_models.simulate import simulate
+from tests.hw.networks import chain, graded_skip, unit
+
+PJ = 1e-12
+
+
+def report(graph: Graph, image: list[int], chip: Chip) -> NetworkReport:
+    return simulate(graph, np.array([image], np.uint8), np.array([0]), chip)
+
+
+def layer(found: NetworkReport, name: str) -> LayerRow:
+    return next(row for row in found.layers if row.name == name)
+
+
+def actions(row: LayerRow) -> dict[str, float]:
+    return {action.action: action.count for action in row.actions}
+
+
+@pytest.fixture
+def two_by_two(tmp_path: Path) -> Chip:
+    """4 cores on 2 x 2 tiles, 2 neurons a core: `chain` takes cores 0 and 1 for its 3 neurons, and core 2."""
+    return unit(tmp_path, limits__neurons_per_core="2", structure__cores="4", structure__tile_columns="2")
+
+
+class TestChain:
+    @pytest.fixture
+    def found(self, two_by_two: Chip) -> NetworkReport:
+        return report(chain(), [1, 0], two_by_two)
+
+    def test_the_input_is_sent_to_both_cores_at_every_step(self, found: NetworkReport) -> None:
+        assert actions(layer(found, "x")) == {"message": 4, "hop_x": 2}
+        assert layer(found, "x").events_out == 2
+
+    def test_hidden_layer(self, found: NetworkReport) -> None:
+        row = layer(found, "hidden")
+        assert (row.cores, row.neurons, row.depth, row.weights) == (2, 3, 1, 6)
+        assert (row.events_in, row.events_out, row.spikes_out) == (2, 3, 3)
+        assert (row.synaptic_operations, row.effective_operations, row.unary_operations) == (6, 4, 6)
+        assert actions(row) == {
+            "synaptic_operation": 6,
+            "synapse_read": 4,
+            "axon_in_read": 4,
+            "accumulator_read": 6,
+            "accumulator_write": 6,
+            "neuron_update_active": 6,
+            "state_read": 6,
+            "state_write": 6,
+            "barrier": 6,
+            "message": 3,
+            "axon_out_read": 3,
+            "hop_x": 1,
+            "hop_y": 3,
+        }
+        assert row.cycles == 5 + 6
+        assert row.energy.nominal == pytest.approx(60 * PJ, rel=1e-12)
+
+    def test_readout(self, found: NetworkReport) -> None:
+        row = layer(found, "out")
+        assert (row.synaptic_operations, row.effective_operations) == (6, 4)
+        assert actions(row) == {
+            "synaptic_operation": 6,
+            "synapse_read": 3,
+            "axon_in_read": 3,
+            "accumulator_read": 6,
+            "accumulator_write": 6,
+            "neuron_update_active": 4,
+            "state_read": 4,
+            "state_write": 4,
+            "barrier": 3,
+        }
+        assert row.cycles == 5 + 8
+
+    def test_time_is_the_slowest_core_of_each_step_and_the_barrier(self, found: NetworkReport) -> None:
+        assert found.latency.steps == 3
+        assert found.latency.cycles == 5 + 6 + 8 + 3
+        assert found.latency.seconds == pytest.approx(22e-9, rel=1e-12)
+        assert found.latency.interval_steps == 2
+        assert found.latency.interval_cycles == 8 + 6 + 2
+
+    def test_energy(self, found: NetworkReport) -> None:
+        assert found.energy.dynamic.nominal == pytest.approx(105 * PJ, rel=1e-12)
+        assert found.energy.static is not None
+        assert found.energy.static.nominal == pytest.approx(22 * PJ, rel=1e-12)
+        assert found.energy.total.nominal == pytest.approx(127 * PJ, rel=1e-12)
+
+    def test_totals_and_accuracy(self, found: NetworkReport) -> None:
+        assert (found.totals.neurons, found.totals.cores, found.totals.messages, found.totals.hops) == (5, 3, 7, 6)
+        assert found.accuracy == 1.0
+
+
+class TestGradedSkip:
+    @pytest.fixture
+    def found(self) -> NetworkReport:
+        return report(graded_skip(), [3, 0], load_chip("unit"))
+
+    def test_first_layer(self, found: NetworkReport) -> None:
+        row = layer(found, "n1")
+        assert (row.events_in, row.events_out, row.spikes_out) == (1, 1, 3)
+        assert (row.synaptic_operations, row.unary_operations) == (2, 6)
+        expected = {"payload_multiply": 2, "synapse_read": 1, "level_shift": 1, "level_compare": 2}
+        assert expected.items() <= actions(row).items()
+
+    def test_a_value_pays_for_its_bits_on_every_link(self, found: NetworkReport) -> None:
+        row = layer(found, "n1")  # to n2, one tile on, and to the barrier, two tiles on: 2 bits each
+        assert (row.messages, row.hops, row.payload_bits) == (2, 3, 4)
+        assert actions(row)["payload_bit_hop"] == 6
+
+    def test_the_skip_waits_one_step(self, found: NetworkReport) -> None:
+        row = layer(found, "bar")
+        assert row.depth == 3
+        assert (row.events_in, row.synaptic_operations, row.unary_operations) == (3, 3, 8)
+        expected = {"delay_read": 1, "delay_write": 1, "level_shift": 2, "payload_multiply": 3, "axon_in_read": 3}
+        assert expected.items() <= actions(row).items()
+        assert "level_compare" not in actions(row)
+        assert "synapse_read" not in actions(row)
+
+    def test_memories_are_as_wide_as_what_they_hold(self, found: NetworkReport) -> None:
+        widths = {memory.memory: memory.word_bits for memory in layer(found, "bar").memories}
+        assert widths["delay"] == 3  # that there is an event, and 2 bits of value
+        assert widths["state"] == 3  # 0 .. 6
+
+
+def test_idle_neurons_are_visited_in_every_step_of_the_pipeline(tmp_path: Path) -> None:
+    chip = unit(tmp_path, choices__idle_neurons='"visited"')
+    found = report(graded_skip(), [0, 0], chip)
+    row = layer(found, "bar")  # 2 neurons, 4 steps, nothing arrives
+    assert actions(row) == {"neuron_update_inactive": 8, "state_read": 8, "barrier": 4}
+    # Every step lasts as long as a core with two idle neurons, and the barrier.
+    assert found.latency.cycles == 4 * (2 + 1)
+
+
+def test_untouched_neurons_are_inactive(tmp_path: Path) -> None:
+    found = report(graded_skip(), [1, 0], load_chip("unit"))
+    # n1 = [1, 0]; n2 = floor([1, 2] / [1, 3]) = [1, 0]: only the first neuron of the barrier is reached.
+    assert actions(layer(found, "bar"))["neuron_update_active"] == 1
+    assert actions(layer(found, "bar"))["neuron_update_inactive"] == 1

@@ -1,0 +1,159 @@
+"""Chip files: every mistake is one sentence that names the file, the key and the mend."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from snn2chip.errors import UserError
+from snn2chip.hw_models.actions import ACTIONS
+from snn2chip.hw_models.chip import SHIPPED, available_chips, load_chip
+from snn2chip.hw_models.quantity import KINDS
+from snn2chip.hw_models.simulate import simulate
+from tests.hw.networks import chain, images, residual
+
+UNIT = (SHIPPED / "unit.toml").read_text(encoding="utf-8")
+PRICE = 'synaptic_operation = { value = 1, unit = "pJ", kind = "assumed", source = "unit" }\n'
+
+
+def written(folder: Path, text: str, name: str = "mine.toml") -> Path:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("name", available_chips())
+def test_shipped_chips_say_where_every_number_comes_from(name: str) -> None:
+    chip = load_chip(name)
+    assert chip.name == name
+    assert chip.title
+    for number in chip.summary.numbers:
+        assert number.kind in KINDS
+        assert number.source or number.value.startswith("included in"), f"{name}: {number.name} has no source"
+    assert set(chip.prices) <= set(ACTIONS[chip.model])
+
+
+def test_the_chips_of_the_first_release_are_there() -> None:
+    wanted = {"unit", "loihi1-davies2018", "loihi2", "lemaire-45nm", "dense-45nm", "dense-45nm-zero-skipping"}
+    assert wanted <= set(available_chips())
+
+
+@pytest.mark.parametrize("name", [name for name in available_chips() if name != "loihi1-davies2018"])
+@pytest.mark.parametrize("barrier", [True, False])
+def test_shipped_chips_price_all_that_a_residual_network_does(name: str, barrier: bool) -> None:
+    graph = residual(steps=2, levels=4, barrier=barrier)
+    report = simulate(graph, images(graph), None, load_chip(name))
+    assert 0 < report.energy.dynamic.low <= report.energy.dynamic.nominal <= report.energy.dynamic.high
+
+
+def test_a_price_that_is_missing_is_an_error_that_names_it(tmp_path: Path) -> None:
+    path = written(tmp_path, UNIT.replace(PRICE, "", 1))
+    with pytest.raises(UserError, match=r"mine.toml: layer 'hidden' performs 'synaptic_operation', which \[prices\]"):
+        simulate(chain(), images(chain()), None, load_chip(path))
+
+
+def test_a_time_that_is_missing_is_an_error_that_names_it(tmp_path: Path) -> None:
+    before, after = UNIT.split("[times]")
+    path = written(
+        tmp_path, before + "[times]" + after.replace("message = ", "message_ = ", 1).replace("message_", "#")
+    )
+    with pytest.raises(UserError, match=r"performs 'message', which \[times\] does not mention"):
+        simulate(chain(), images(chain()), None, load_chip(path))
+
+
+def test_what_a_network_does_not_do_needs_no_price(tmp_path: Path) -> None:
+    lines = [line for line in UNIT.splitlines() if not line.startswith(("level_compare", "payload_multiply"))]
+    report = simulate(chain(), images(chain()), None, load_chip(written(tmp_path, "\n".join(lines))))
+    assert report.energy.dynamic.nominal > 0
+
+
+def test_absent_and_included_prices_are_told(tmp_path: Path) -> None:
+    text = UNIT.replace(PRICE, 'synaptic_operation = { absent = "nobody published it" }\n', 1)
+    text = text.replace('state_read = { value = 1, unit = "pJ", kind = "assumed", source = "unit" }',
+                        'state_read = { included_in = "neuron_update_active" }')  # fmt: skip
+    report = simulate(chain(), images(chain()), None, load_chip(written(tmp_path, text)))
+    rows = {row.action: row for row in report.totals.actions}
+    assert rows["synaptic_operation"].energy.nominal == 0
+    assert rows["synaptic_operation"].count > 0
+    assert rows["state_read"].included_in == "neuron_update_active"
+    assert "No price for synaptic_operation: nobody published it" in report.notes
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('unit = "pJ"', 'unit = "pj"', r"synaptic_operation: unit is 'pj', but energy is given in one of fJ"),
+        ('unit = "pJ"', 'unit = "ns"', r"\[prices\] synaptic_operation: unit is 'ns'"),
+        ("value = 1, unit", "value = -1, unit", r"synaptic_operation: value is -1, but it must be at least 0"),
+        ("value = 1, unit", "value = nan, unit", r"\[prices\] synaptic_operation: value is nan"),
+        ("value = 1, unit", 'value = "1", unit', r"\[prices\] synaptic_operation: value must be a number, not '1'"),
+        ("value = 1, unit", "low = 2, nominal = 1, high = 3, unit", r"low, nominal and high must ascend"),
+        ("value = 1, unit", "low = 1, high = 3, unit", r"nominal must be a number, not None"),
+        ('kind = "assumed"', 'kind = "guessed"', r"kind is 'guessed', but it must be one of measured"),
+        ('source = "unit"', 'source = "hearsay"', r"source is 'hearsay', but it must be a key of \[sources\]"),
+        ('source = "unit"', 'source = "unit", colour = 1', r"unknown key 'colour'"),
+        (PRICE, "synaptic_operation = 1\n", r"\[prices\] synaptic_operation is 1, but a number is a table"),
+        (PRICE, 'synaptic_operation = { included_in = "breathing" }\n', "included in 'breathing', which has no number"),
+        (PRICE, 'breathing = { absent = "no" }\n', r"\[prices\] names 'breathing', which no neurocore chip performs"),
+        (PRICE, 'synaptic_operation = { absent = "" }\n', "absent stands alone and names an action or a reason"),
+        ("value = 1, unit", 'points = [[2, 1], [1, 2]], x_unit = "1", unit', "the x of its points must ascend"),
+        ('model = "neurocore"', 'model = "brain"', "model is 'brain', but one of neurocore"),
+        ('name = "unit"', 'name = "unit"\ncolour = "red"', "unknown key or section 'colour'"),
+        ('name = "unit"', "", "name is missing"),
+        ('name = "unit"', "name = unit", "is not TOML"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_one_sentence_that_names_it(tmp_path: Path, old: str, new: str, message: str) -> None:
+    assert old in UNIT
+    head, tail = UNIT.split("[prices]") if old in UNIT.split("[prices]")[1] else ("", UNIT)
+    text = (head + "[prices]" if head else "") + tail.replace(old, new, 1)
+    path = written(tmp_path, text)
+    with pytest.raises(UserError, match=message) as error:
+        load_chip(path)
+    assert str(path) in str(error.value)
+    assert "\n" not in str(error.value).split("not TOML")[0]
+
+
+def test_a_missing_limit_or_choice_is_named(tmp_path: Path) -> None:
+    path = written(tmp_path, UNIT.replace("tile_columns", "#tile_columns", 1))
+    with pytest.raises(UserError, match=r"\[structure\] tile_columns is missing, and neurocore chips need it"):
+        simulate(chain(), images(chain()), None, load_chip(path))
+    path = written(tmp_path, UNIT.replace('idle_neurons = "gated"', 'idle_neurons = "asleep"', 1))
+    with pytest.raises(UserError, match=r"\[choices\] idle_neurons is 'asleep', but it must be 'visited' or 'gated'"):
+        simulate(chain(), images(chain()), None, load_chip(path))
+
+
+def test_unknown_chips_are_refused() -> None:
+    with pytest.raises(UserError, match=r"there is no chip 'loihi3': name a \.toml file or one of dense-45nm"):
+        load_chip("loihi3")
+    with pytest.raises(UserError, match=r"chip file nowhere.toml does not exist"):
+        load_chip("nowhere.toml")
+
+
+def test_inheritance_replaces_whole_numbers(tmp_path: Path) -> None:
+    change = '[prices]\nmessage = { low = 1, nominal = 2, high = 3, unit = "nJ", kind = "assumed", source = "unit" }\n'
+    child = load_chip(written(tmp_path, f'name = "child"\ninherits = "unit"\n{change}'))
+    assert child.name == "child"
+    assert child.prices["message"].quantity is not None
+    assert child.prices["message"].quantity.range.high == pytest.approx(3e-9)
+    assert child.prices["hop_x"] == load_chip("unit").prices["hop_x"]
+    assert child.digest != load_chip("unit").digest
+
+
+def test_cyclic_inheritance_is_refused(tmp_path: Path) -> None:
+    written(tmp_path, 'name = "a"\ninherits = "b.toml"\n', "a.toml")
+    path = written(tmp_path, 'name = "b"\ninherits = "a.toml"\n', "b.toml")
+    with pytest.raises(UserError, match=r"inherits from itself: b.toml -> a.toml -> b.toml"):
+        load_chip(path)
+
+
+def test_tables_are_linear_between_their_points_and_constant_beyond() -> None:
+    access = load_chip("lemaire-45nm").prices["sram_access"].table
+    assert access is not None
+    kib = 8 * 1024
+    np.testing.assert_allclose(
+        [access.at(size * kib) for size in (0, 4, 8, 20, 32, 1024, 4096)],
+        np.array([0, 5, 10, 15, 20, 100, 100]) * 1e-12,
+    )

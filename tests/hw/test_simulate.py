@@ -1,0 +1,99 @@
+"""The report as a whole."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from snn2chip import interpreter
+from snn2chip.errors import GraphError, UserError
+from snn2chip.hw_models import simulate as public_simulate
+from snn2chip.hw_models.chip import available_chips, load_chip
+from snn2chip.hw_models.results import SCHEMA
+from snn2chip.hw_models.simulate import simulate
+from tests.hw.networks import chain, images, residual
+
+
+@pytest.mark.parametrize("name", available_chips())
+def test_the_same_simulation_gives_the_same_bytes(name: str) -> None:
+    graph = residual(levels=3)
+    inputs, labels = images(graph), np.array([0, 1, 2, 0])
+    first, second = (simulate(graph, inputs, labels, load_chip(name)).to_json() for _ in range(2))
+    assert first == second
+    document = json.loads(first)
+    assert document["schema"] == SCHEMA
+    assert document["graph_digest"] == graph.digest
+
+
+def test_accuracy_is_that_of_the_summed_logits() -> None:
+    graph = residual(steps=3, levels=2)
+    inputs = images(graph, samples=20)
+    predicted = interpreter.logits(graph, inputs).argmax(axis=1)
+    labels = np.where(np.arange(20) < 15, predicted, (predicted + 1) % 3)
+    assert simulate(graph, inputs, labels, load_chip("unit")).accuracy == 0.75
+
+
+def test_batches_do_not_matter() -> None:
+    graph = residual(steps=2, levels=3)
+    inputs = images(graph, samples=7)
+    reports = [simulate(graph, inputs, None, load_chip("loihi2"), batch_size=size).to_json() for size in (1, 3, 7)]
+    assert reports[0] == reports[1] == reports[2]
+
+
+def test_a_chip_without_payload_gets_the_unary_lowering_and_says_so() -> None:
+    graph = residual(levels=4)
+    report = simulate(graph, images(graph), None, load_chip("loihi1-davies2018"))
+    assert report.form == "unary"
+    assert any("lowered to binary neurons" in note for note in report.notes)
+    assert report.graph_digest == graph.digest
+    assert report.levels == 4
+    graded = simulate(graph, images(graph), None, load_chip("loihi2"))
+    sent = {row.name: row for row in graded.layers}
+    for row in report.layers:
+        if row.name in sent and row.name != "out":
+            assert row.events_out == sent[row.name].spikes_out  # k unary events for one of value k
+
+
+def test_levels_over_several_steps_are_refused_on_such_a_chip() -> None:
+    graph = residual(steps=2, levels=4)
+    with pytest.raises(GraphError, match="'n0' has N=4 levels over T=2 steps"):
+        simulate(graph, images(graph), None, load_chip("loihi1-davies2018"))
+
+
+def test_latency_counts_the_pipeline() -> None:
+    graph = residual(steps=3, levels=2)
+    latency = simulate(graph, images(graph), None, load_chip("loihi2")).latency
+    assert (latency.steps, latency.interval_steps) == (3 + 5 - 1, 3)
+    assert latency.cycles is not None
+    assert latency.interval_cycles is not None
+    assert latency.interval_cycles < latency.cycles
+
+
+def test_the_formula_knows_no_time_and_no_static_power() -> None:
+    graph = residual()
+    report = simulate(graph, images(graph), None, load_chip("lemaire-45nm"))
+    assert report.latency.seconds is None
+    assert report.energy.static is None
+    assert report.placement is None
+    assert report.energy.total == report.energy.dynamic
+    assert any("Static power is unknown" in note for note in report.notes)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "labels", "message"),
+    [
+        (np.zeros((0, 2), np.uint8), None, "no samples to simulate"),
+        (np.zeros((2, 2), np.uint8), np.zeros(3, int), "3 labels for 2 inputs"),
+        (np.zeros((2, 3), np.uint8), None, "has shape"),
+        (np.full((2, 2), 9, np.uint8), None, "holds 9"),
+    ],
+)
+def test_unfit_inputs_are_refused(inputs: np.ndarray, labels: np.ndarray | None, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        simulate(chain(), inputs, labels, load_chip("unit"))
+
+
+def test_it_is_public() -> None:
+    assert public_simulate is simulate
