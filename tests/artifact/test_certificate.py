@@ -18,6 +18,9 @@ from snn2chip.graph import Array, frozen
 from snn2chip.ops import Conv2d
 
 
+pytestmark = pytest.mark.xdist_group("artifact")
+
+
 @pytest.fixture
 def folder(original: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(original, tmp_path / "artifact"))

@@ -9,7 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.report.browser import chromium, console
+
 DEMO = Path(__file__).parents[2] / "examples" / "digits" / "demo.py"
+
+
+# One process runs them all, so that the demo runs once.
+pytestmark = pytest.mark.xdist_group("demo")
 
 
 @pytest.fixture(scope="module")
@@ -44,3 +50,13 @@ def test_the_demo_leaves_artifact_certificate_and_reports(build: Path) -> None:
         ("qann on dense-45nm-zero-skipping", "dense-45nm-zero-skipping"),
     ]
     assert all(network["samples"] == 450 and network["accuracy"] > 0.98 for network in report["networks"])
+
+
+@pytest.mark.browser
+def test_the_page_opens_in_a_browser_without_an_error(build: Path, tmp_path: Path) -> None:
+    with chromium(tmp_path) as driver:
+        driver.get((build / "report.html").as_uri())
+        pictures = driver.execute_script("return [...document.images].map(i => i.complete && i.naturalWidth > 0)")
+        assert pictures == [True] * 4
+        assert "digits" in driver.execute_script("return document.body.innerText")
+        assert [entry for entry in console(driver) if entry["level"] != "INFO"] == []
