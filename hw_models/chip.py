@@ -1,0 +1,280 @@
+"""Chip files: a chip as TOML, checked when it is read. ``docs/adding-a-chip.md`` shows how to write one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from snn2chip.errors import UserError
+from snn2chip.hw_models.actions import ACTIONS
+from snn2chip.hw_models.quantity import Malformed, Quantity, Table, parse_quantity, parse_table
+from snn2chip.hw_models.results import ChipSummary, SourcedPrice
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+SHIPPED = Path(__file__).parent / "chips"
+
+#: Dimension of the numbers in each section; ``choices`` and ``sources`` hold text.
+SECTIONS: Mapping[str, str] = {
+    "structure": "count",
+    "limits": "count",
+    "capacity": "information",
+    "words": "information",
+    "prices": "energy",
+    "times": "time",
+    "power": "power",
+    "clock": "frequency",
+}
+_TEXTS = {"name", "title", "model", "scenario", "inherits"}
+
+
+@dataclass(frozen=True)
+class Price:
+    """Energy or time of one action: a number, a table, or where (or why not) it is accounted for."""
+
+    action: str
+    quantity: Quantity | None = None
+    table: Table | None = None
+    included_in: str | None = None
+    absent: str | None = None
+
+
+@dataclass(frozen=True)
+class Chip:
+    """A chip file, read and checked.
+
+    Attributes:
+        path: the file, named in errors.
+        numbers: by ``section.key``, such as ``limits.neurons_per_core``; SI units, information in bits.
+        prices, times: per action.
+        tables: numbers that depend on another, by ``section.key``.
+        choices: how the chip works, such as ``idle_neurons = "visited"``.
+        notes: sentences that every report on this chip shows.
+        digest: sha256 of the contents, parents included.
+    """
+
+    name: str
+    title: str
+    model: str
+    scenario: str | None
+    path: Path
+    numbers: Mapping[str, Quantity]
+    prices: Mapping[str, Price]
+    times: Mapping[str, Price]
+    tables: Mapping[str, Table]
+    choices: Mapping[str, str]
+    notes: tuple[str, ...]
+    digest: str
+
+    def number(self, key: str) -> float:
+        """The nominal value of ``section.key``. Raises UserError naming file and key where it is missing."""
+        if key not in self.numbers:
+            where = "[{}] {}".format(*key.split(".", 1))
+            raise UserError(f"chip file {self.path}: {where} is missing, and {self.model} chips need it")
+        return self.numbers[key].value
+
+    def count(self, key: str) -> int:
+        return int(self.number(key))
+
+    def limit(self, key: str) -> float | None:
+        """A limit, or None where the chip states none."""
+        return self.numbers[key].value if key in self.numbers else None
+
+    def choice(self, key: str, *known: str) -> str:
+        """One of the texts `known`. Raises UserError naming file and key."""
+        if self.choices.get(key) not in known:
+            found, wanted = self.choices.get(key), " or ".join(map(repr, known))
+            raise UserError(f"chip file {self.path}: [choices] {key} is {found!r}, but it must be {wanted}")
+        return self.choices[key]
+
+    def price(self, action: str, layer: str) -> Price:
+        """What `action` costs. Raises UserError naming action and layer where the file says nothing."""
+        return self._lookup("prices", self.prices, action, layer)
+
+    def time(self, action: str, layer: str) -> Price:
+        """How long `action` takes. Raises UserError naming action and layer where the file says nothing."""
+        return self._lookup("times", self.times, action, layer)
+
+    def _lookup(self, section: str, found: Mapping[str, Price], action: str, layer: str) -> Price:
+        if action not in found:
+            raise UserError(
+                f"chip file {self.path}: layer {layer!r} performs {action!r}, which [{section}] does not mention: "
+                "give it a number, or say included_in or absent"
+            )
+        return found[action]
+
+    @property
+    def summary(self) -> ChipSummary:
+        """What a report says about the chip: every number with its source."""
+        return ChipSummary(self.name, self.title, self.model, self.scenario, self.digest, tuple(self._sourced()))
+
+    def _sourced(self) -> Iterator[SourcedPrice]:
+        stated: Mapping[str, Quantity | Table] = {**self.numbers, **self.tables}
+        for key, number in sorted(stated.items()):
+            yield SourcedPrice(key, number.text, number.kind, number.source)
+        for section, prices in (("prices", self.prices), ("times", self.times)):
+            for action, price in sorted(prices.items()):
+                known = price.quantity or price.table
+                if known is not None:
+                    yield SourcedPrice(f"{section}.{action}", known.text, known.kind, known.source)
+                elif price.included_in is not None:
+                    yield SourcedPrice(f"{section}.{action}", f"included in {price.included_in}", "derived", "")
+                else:
+                    yield SourcedPrice(f"{section}.{action}", "absent", "assumed", price.absent or "")
+
+
+def available_chips() -> tuple[str, ...]:
+    """Names of the shipped chips."""
+    return tuple(sorted(path.stem for path in SHIPPED.glob("*.toml")))
+
+
+def load_chip(name: str | Path) -> Chip:
+    """A shipped chip by name, or a chip file by path. Raises UserError naming file, key and the mend."""
+    path = _find(name, Path())
+    document = _document(path, ())
+    canonical = json.dumps(document, sort_keys=True).encode()
+    return _Reader(path, document).chip(hashlib.sha256(canonical).hexdigest())
+
+
+def _find(name: str | Path, folder: Path) -> Path:
+    if Path(name).suffix == ".toml":
+        path = folder / name
+        if not path.is_file():
+            raise UserError(f"chip file {path} does not exist")
+        return path
+    shipped = SHIPPED / f"{name}.toml"
+    if not shipped.is_file():
+        raise UserError(f"there is no chip {str(name)!r}: name a .toml file or one of {', '.join(available_chips())}")
+    return shipped
+
+
+def _document(path: Path, children: tuple[Path, ...]) -> dict[str, Any]:
+    """The file, laid over the one that it inherits from."""
+    if path.resolve() in children:
+        chain = " -> ".join(child.name for child in (*children, path))
+        raise UserError(f"chip file {path} inherits from itself: {chain}")
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"chip file {path} is not TOML: {error}") from None
+    parent = document.pop("inherits", None)
+    if parent is None:
+        return document
+    return _overlay(_document(_find(parent, path.parent), (*children, path.resolve())), document)
+
+
+_LEAVES = ("value", "nominal", "low", "high", "points", "included_in", "absent")
+
+
+def _overlay(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        section = isinstance(value, dict) and not any(leaf in value for leaf in _LEAVES)
+        merged[key] = _overlay(merged.get(key, {}), value) if section else value
+    return merged
+
+
+@dataclass(frozen=True)
+class _Reader:
+    path: Path
+    document: Mapping[str, Any]
+
+    def fail(self, what: str) -> UserError:
+        return UserError(f"chip file {self.path}: {what}")
+
+    def chip(self, digest: str) -> Chip:
+        self.check_keys()
+        numbers, tables = self.numbers()
+        prices, times = self.prices("prices"), self.prices("times")
+        for section, found in (("prices", prices), ("times", times)):
+            self.check_inclusions(section, found)
+        return Chip(
+            name=self.text("name"),
+            title=self.text("title"),
+            model=self.text("model"),
+            scenario=self.document.get("scenario"),
+            path=self.path,
+            numbers=MappingProxyType(numbers),
+            prices=MappingProxyType(prices),
+            times=MappingProxyType(times),
+            tables=MappingProxyType(tables),
+            choices=MappingProxyType(dict(self.document.get("choices", {}))),
+            notes=tuple(self.document.get("notes", ())),
+            digest=digest,
+        )
+
+    def check_keys(self) -> None:
+        known = {*_TEXTS, *SECTIONS, "choices", "sources", "notes"}
+        if unknown := sorted(set(self.document) - known):
+            raise self.fail(f"it has the unknown key or section {unknown[0]!r} (known: {', '.join(sorted(known))})")
+        if self.text("model") not in ACTIONS:
+            raise self.fail(f"model is {self.text('model')!r}, but one of {', '.join(ACTIONS)} is needed")
+
+    def text(self, key: str) -> str:
+        value = self.document.get(key)
+        if not isinstance(value, str) or not value:
+            raise self.fail(f"{key} is missing")
+        return value
+
+    @property
+    def sources(self) -> Mapping[str, str]:
+        found: Mapping[str, str] = self.document.get("sources", {})
+        return found
+
+    def numbers(self) -> tuple[dict[str, Quantity], dict[str, Table]]:
+        numbers: dict[str, Quantity] = {}
+        tables: dict[str, Table] = {}
+        for section in (name for name in SECTIONS if name not in ("prices", "times")):
+            for key, entry in self.document.get(section, {}).items():
+                if "points" in self.entry(section, key, entry):
+                    tables[f"{section}.{key}"] = self.parsed(parse_table, section, key, entry)
+                else:
+                    numbers[f"{section}.{key}"] = self.parsed(parse_quantity, section, key, entry)
+        return numbers, tables
+
+    def prices(self, section: str) -> dict[str, Price]:
+        actions = ACTIONS[self.text("model")]
+        found = {}
+        for action, entry in self.document.get(section, {}).items():
+            if action not in actions:
+                raise self.fail(f"[{section}] names {action!r}, which no {self.text('model')} chip performs")
+            found[action] = self.price(section, action, self.entry(section, action, entry))
+        return found
+
+    def price(self, section: str, action: str, entry: Mapping[str, Any]) -> Price:
+        for key in ("included_in", "absent"):
+            if key in entry:
+                if set(entry) != {key} or not isinstance(entry[key], str) or not entry[key]:
+                    raise self.fail(f"[{section}] {action}: {key} stands alone and names an action or a reason")
+                return Price(action, **{key: entry[key]})
+        if "points" in entry:
+            return Price(action, table=self.parsed(parse_table, section, action, entry))
+        return Price(action, quantity=self.parsed(parse_quantity, section, action, entry))
+
+    def entry(self, section: str, key: str, entry: Any) -> Mapping[str, Any]:
+        if not isinstance(entry, dict):
+            raise self.fail(f"[{section}] {key} is {entry!r}, but a number is a table: value, unit, kind, source")
+        return entry
+
+    def parsed(self, parse: Any, section: str, key: str, entry: Mapping[str, Any]) -> Any:
+        try:
+            return parse(entry, SECTIONS[section], self.sources)
+        except Malformed as error:
+            raise self.fail(f"[{section}] {key}: {error}") from None
+
+    def check_inclusions(self, section: str, found: Mapping[str, Price]) -> None:
+        for action, price in found.items():
+            if price.included_in is None:
+                continue
+            holder = found.get(price.included_in)
+            if holder is None or (holder.quantity is None and holder.table is None):
+                raise self.fail(f"[{section}] {action} is included in {price.included_in!r}, which has no number there")

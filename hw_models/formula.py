@@ -1,0 +1,125 @@
+"""The analytic model of Lemaire et al. (2022), corrected: a memory of the exact size per tensor, no cores, no time.
+
+Every layer owns its weight, bias and potential memory and the queues of events before it. What was corrected, and why,
+stands in ``docs/hardware-models.md``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from snn2chip.hw_models import pricing
+from snn2chip.hw_models.activity import Activity
+from snn2chip.hw_models.chip import Chip
+from snn2chip.hw_models.counts import Counts, Flow, count
+from snn2chip.hw_models.results import ActionRow, Latency, LayerRow
+from snn2chip.hw_models.sram import Accesses, Memory, arithmetic
+from snn2chip.lowering import Network, Population, Role
+from snn2chip.ops import Conv2d, SumPool2d
+
+#: Width of a stored bias: int32 in the integer graph.
+BIAS_BITS = 32
+
+
+@dataclass(frozen=True)
+class Formula:
+    """One network under an analytic model. Let `activity` observe a run, then ask for `layers`."""
+
+    network: Network
+    chip: Chip
+
+    def activity(self, samples: int) -> Activity:
+        return Activity(self.network, samples)
+
+    @property
+    def steps(self) -> int:
+        return self.network.graph.steps
+
+    def latency(self, activity: Activity) -> Latency:
+        """Steps only: the model knows no time."""
+        return Latency(self.steps + self.network.depth - 1, None, None, self.steps, None, None)
+
+    def layers(self, activity: Activity) -> tuple[LayerRow, ...]:
+        """A row per population, the input first."""
+        return tuple(self._layer(count(activity, population)) for population in self.network.populations)
+
+    def _layer(self, counts: Counts) -> LayerRow:
+        population = counts.population
+        accesses = [found for found in self._accesses(counts) if found.reads or found.writes]
+        actions = [row for found in accesses for row in found.priced(self.chip, population.name)]
+        rows = pricing.merge_actions([*actions, *self._arithmetic(counts)])
+        copies = len(self.network.outgoing[population.name])
+        return LayerRow(
+            name=population.name,
+            operation=population.operation,
+            neurons=population.neurons,
+            cores=None,
+            depth=population.depth,
+            weights=counts.weights,
+            events_in=counts.events_in,
+            events_out=counts.events_out,
+            spikes_out=counts.spikes_out,
+            activity=counts.events_out / (population.signal.size * self.steps),
+            synaptic_operations=counts.operations,
+            effective_operations=counts.effective,
+            unary_operations=counts.unary,
+            neuron_updates=float(population.neurons * self.steps),
+            payload_bits=population.payload_bits * counts.events_out * copies,
+            messages=None,
+            hops=None,
+            cycles=None,
+            energy=pricing.energy(rows),
+            actions=rows,
+            memories=pricing.merge_memories(found.row for found in accesses),
+        )
+
+    def _accesses(self, counts: Counts) -> Iterable[Accesses]:
+        population = counts.population
+        updates = population.neurons * self.steps
+        for flow in counts.flows:
+            yield Accesses(self._queue(self.network[flow.projection.source]), reads=flow.events)
+            if flow.projection.is_weighted:
+                bits = flow.projection.weight_bits
+                yield Accesses(Memory("weight", bits, flow.projection.weights * bits), reads=flow.operations)
+        touched = counts.operations + updates
+        state = Memory("potential", population.state_bits, population.neurons * population.state_bits)
+        yield Accesses(state, reads=touched, writes=touched)
+        biased = int(population.biased.sum())
+        per_channel = updates // population.shape[0]
+        yield Accesses(Memory("bias", BIAS_BITS, biased * BIAS_BITS), reads=biased * per_channel)
+        copies = len(self.network.outgoing[population.name])
+        yield Accesses(self._queue(population), writes=counts.events_out * copies)
+
+    def _queue(self, source: Population) -> Memory:
+        """The queue that holds a population's events: address and value."""
+        bits = source.payload_bits + (source.signal.size - 1).bit_length()
+        return Memory("event", bits, self.chip.count("structure.queue_words") * bits)
+
+    def _arithmetic(self, counts: Counts) -> Iterable[ActionRow]:
+        population, steps = counts.population, self.steps
+        name, width = population.name, population.state_bits
+        updates = population.neurons * steps
+        per_channel = updates / population.shape[0]
+        added = counts.operations + float(population.biased.sum()) * per_channel
+        if population.role is Role.READOUT:
+            added += updates
+        if population.role is Role.NEURON and steps > 1:  # at T = 1 nothing survives that would have to be reset
+            added += counts.spikes_out
+        yield from arithmetic(self.chip, name, "accumulate", added, width)
+        for flow in counts.flows:
+            yield from self._per_flow(name, flow)
+        if population.role is Role.NEURON:
+            shifted = float(population.shifts.sum())
+            compares = (shifted + population.levels * (population.shape[0] - shifted)) * per_channel
+            yield from arithmetic(self.chip, name, "compare", compares, width)
+
+    def _per_flow(self, name: str, flow: Flow) -> Iterable[ActionRow]:
+        source = self.network[flow.projection.source]
+        if flow.graded and flow.projection.is_weighted:
+            bits = max(flow.projection.weight_bits, source.payload_bits)
+            yield from arithmetic(self.chip, name, "multiply", flow.operations, bits)
+        address = (self.network[flow.projection.target].signal.size - 1).bit_length()
+        yield from arithmetic(self.chip, name, "address", flow.operations, address)
+        if isinstance(flow.projection.op, (Conv2d, SumPool2d)):
+            yield from arithmetic(self.chip, name, "address_multiply", 2 * flow.events, address)

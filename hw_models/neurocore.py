@@ -1,0 +1,344 @@
+"""Neurocores: spiking cores joined by a mesh, in steps that end with a barrier (Loihi and its kin).
+
+Timing is of the level ``summary``: a core's work in a step is the sum over its actions of count times time, a step
+lasts as long as its slowest core, and then the barrier. Messages travel while cores work; contention is left out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from snn2chip.graph import Array, Region
+from snn2chip.hw_models import pricing
+from snn2chip.hw_models.activity import Activity, Floats, Loads, Watch, region_of
+from snn2chip.hw_models.chip import Chip
+from snn2chip.hw_models.counts import Counts, count, mean
+from snn2chip.hw_models.placement import Placement, Slot
+from snn2chip.hw_models.results import Latency, LayerRow, MemoryRow
+from snn2chip.lowering import Network, Population, Projection, Role
+
+#: Memories by the actions that read and write them. The chip states the words of synapse, axon_in and axon_out; the
+#: others are as wide as what they hold.
+MEMORIES = ("synapse", "axon_in", "accumulator", "state", "axon_out", "delay")
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """How the events of one projection become messages: int64 maps over the positions of the source.
+
+    Attributes:
+        messages: cores that an event goes to.
+        hops_x, hops_y: links between tiles that its messages cross.
+        crossings: borders between chips that its messages cross.
+        words: words of synaptic memory that its arrival reads.
+    """
+
+    messages: Array
+    hops_x: Array
+    hops_y: Array
+    crossings: Array
+    words: Array
+
+
+@dataclass(frozen=True)
+class Neurocores:
+    """One network on one neurocore chip. Let `activity` observe a run, then ask for `layers` and `latency`."""
+
+    network: Network
+    chip: Chip
+    placement: Placement
+
+    # -- what is known before the run ------------------------------------------------------------------------------
+
+    def activity(self, samples: int) -> Activity:
+        """The observer to run the network with."""
+        return Activity(self.network, samples, Watch(self._sent(), self._visited(), self.placement.cores))
+
+    def cycles(self, action: str, layer: str) -> float:
+        """Time of one action, 0 where it happens within another one."""
+        price = self.chip.time(action, layer)
+        return price.quantity.value * self.frequency if price.quantity is not None else 0.0
+
+    def _sent(self) -> Mapping[str, Loads]:
+        """Per population: the cycles that one event costs the core that sends it and the cores that receive it."""
+        loads = {}
+        for population in self.network.populations:
+            if population.role is Role.READOUT:
+                continue
+            found = loads[population.name] = Loads(population.shape, self.placement.cores)
+            for projection in self.network.outgoing[population.name]:
+                self._add_arrivals(found, projection)
+            self._add_departures(found, population)
+        return loads
+
+    def _add_arrivals(self, loads: Loads, projection: Projection) -> None:
+        operation = self.cycles("synaptic_operation", projection.target)
+        if self.network[projection.source].payload_bits:
+            operation += self.cycles("payload_multiply", projection.target)
+        arrival = self.cycles("axon_in_read", projection.target)
+        for slot in self.placement.slots[projection.target]:
+            met, places = met_and_places(projection, slot.region)
+            loads.add(slot.index, met * operation, places)
+            loads.add(slot.index, (met > 0) * arrival, places > 0)
+
+    def _add_departures(self, loads: Loads, population: Population) -> None:
+        if not (slots := self.placement.slots[population.name]):
+            return
+        message = self.cycles("message", population.name)
+        copies = np.zeros(population.shape, dtype=np.int64)
+        for projection in self.network.outgoing[population.name]:
+            copies += self.traffic[projection].messages
+        weight = np.full(population.shape[0], message)
+        for slot in slots:
+            loads.add(slot.index, weight, copies * region_of(slot.region, population.shape))
+
+    def _visited(self) -> Mapping[str, Loads]:
+        """Per population with neurons that may stay untouched: the cycles of an active update beyond an idle one."""
+        loads = {}
+        for population in self.network.populations:
+            if population.role is Role.INPUT or population.biased.all():
+                continue
+            found = loads[population.name] = Loads(population.shape, self.placement.cores)
+            for slot in self.placement.slots[population.name]:
+                found.add(slot.index, self._active_cycles(population), region_of(slot.region, population.shape))
+        return loads
+
+    def _active_cycles(self, population: Population) -> Array:
+        """Cycles ``[C]`` of an active update beyond those of an inactive one."""
+        name = population.name
+        extra = np.full(population.shape[0], self.cycles("neuron_update_active", name))
+        extra -= self.cycles("neuron_update_inactive", name)
+        if population.levels > 1:
+            extra += np.where(
+                population.shifts,
+                self.cycles("level_shift", name) if population.shifts.any() else 0.0,
+                (population.levels - 1) * (self.cycles("level_compare", name) if not population.shifts.all() else 0.0),
+            )
+        return extra
+
+    @cached_property
+    def traffic(self) -> Mapping[Projection, Traffic]:
+        return {
+            projection: self._traffic(projection)
+            for population in self.network.populations
+            for projection in population.projections
+        }
+
+    def _traffic(self, projection: Projection) -> Traffic:
+        zeros = np.zeros(projection.shape, dtype=np.int64)
+        found = Traffic(zeros, zeros.copy(), zeros.copy(), zeros.copy(), zeros.copy())
+        x, y, chip = self._homes(projection.source)
+        for slot in self.placement.slots[projection.target]:
+            met, places = met_and_places(projection, slot.region)
+            reached = (places > 0).astype(np.int64)
+            found.messages[...] += reached
+            found.hops_x[...] += reached * np.abs(x - slot.x)
+            found.hops_y[...] += reached * np.abs(y - slot.y)
+            found.crossings[...] += reached * np.abs(chip - slot.chip)
+            found.words[...] += places * _along_channels(self._words(projection, met), places)
+        return found
+
+    def _words(self, projection: Projection, met: Array) -> Array:
+        """Words that hold the weights of the channels met at one place."""
+        if not projection.is_weighted:
+            return np.zeros_like(met)
+        return -(-met * projection.weight_bits // self.word_bits("synapse"))
+
+    def word_bits(self, memory: str) -> int:
+        return self.chip.count(f"words.{memory}")
+
+    def _homes(self, name: str) -> tuple[Array, Array, Array]:
+        """Tile and chip of every neuron of a population; the input enters at tile 0, 0 of the first chip."""
+        shape = self.network[name].shape
+        x, y, chip = (np.zeros(shape, dtype=np.int64) for _ in range(3))
+        for slot in self.placement.slots[name]:
+            inside = region_of(slot.region, shape)
+            x += slot.x * inside
+            y += slot.y * inside
+            chip += slot.chip * inside
+        return x, y, chip
+
+    # -- what follows from the run ---------------------------------------------------------------------------------
+
+    @property
+    def steps(self) -> int:
+        return self.network.graph.steps
+
+    @property
+    def latency_steps(self) -> int:
+        return self.steps + self.network.depth - 1
+
+    def layers(self, activity: Activity) -> tuple[LayerRow, ...]:
+        """A row per population, the input first."""
+        work = self._work(activity)
+        return tuple(self._layer(activity, population, work) for population in self.network.populations)
+
+    def _layer(self, activity: Activity, population: Population, work: Floats) -> LayerRow:
+        counts = count(activity, population)
+        slots = self.placement.slots[population.name]
+        actions = {**self._arriving(activity, counts), **self._updating(counts), **self._leaving(activity, population)}
+        rows = pricing.priced(self.chip, population.name, actions)
+        cycles = work[:, :, [slot.index for slot in slots]].max(axis=2, initial=0.0).sum(axis=1).mean()
+        return LayerRow(
+            name=population.name,
+            operation=population.operation,
+            neurons=population.neurons,
+            cores=len(slots),
+            depth=population.depth,
+            weights=counts.weights,
+            events_in=counts.events_in,
+            events_out=counts.events_out,
+            spikes_out=counts.spikes_out,
+            activity=counts.events_out / (population.signal.size * self.steps),
+            synaptic_operations=counts.operations,
+            effective_operations=counts.effective,
+            unary_operations=counts.unary,
+            neuron_updates=actions.get("neuron_update_active", 0.0) + actions.get("neuron_update_inactive", 0.0),
+            payload_bits=population.payload_bits * actions["message"],
+            messages=actions["message"],
+            hops=actions["hop_x"] + actions["hop_y"],
+            cycles=float(cycles),
+            energy=pricing.energy(rows),
+            actions=rows,
+            memories=self._memories(population, actions),
+        )
+
+    def _arriving(self, activity: Activity, counts: Counts) -> dict[str, float]:
+        words = arrivals = delayed = 0.0
+        for flow in counts.flows:
+            traffic, events = self.traffic[flow.projection], activity.tallies[flow.projection.source].events
+            messages = mean(events, traffic.messages, activity.samples)
+            words += mean(events, traffic.words, activity.samples)
+            arrivals += messages
+            delayed += messages if flow.projection.delay else 0.0
+        return {
+            "synaptic_operation": counts.operations,
+            "payload_multiply": counts.multiplies,
+            "synapse_read": words,
+            "axon_in_read": arrivals,
+            "accumulator_read": counts.operations,
+            "accumulator_write": counts.operations,
+            "delay_write": delayed,
+            "delay_read": delayed,
+        }
+
+    def _updating(self, counts: Counts) -> dict[str, float]:
+        population = counts.population
+        if population.role is Role.INPUT:
+            return {}
+        active, visits = counts.active_updates, float(population.neurons * self.steps)
+        if self._visits_idle:
+            visits = float(population.neurons * self.latency_steps)
+        stepped = counts.active if population.levels > 1 else np.zeros_like(counts.active)
+        shifts = population.shifts if population.levels > 1 else np.zeros(len(stepped), dtype=bool)
+        return {
+            "neuron_update_active": active,
+            "neuron_update_inactive": visits - active,
+            "level_shift": float(stepped[shifts].sum()),
+            "level_compare": (population.levels - 1) * float(stepped[~shifts].sum()),
+            "state_read": visits,
+            "state_write": active,
+            "barrier": float(len(self.placement.slots[population.name]) * self.latency_steps),
+        }
+
+    def _leaving(self, activity: Activity, population: Population) -> dict[str, float]:
+        events, samples = activity.tallies[population.name].events, activity.samples
+        outgoing = [self.traffic[projection] for projection in self.network.outgoing[population.name]]
+        messages = math.fsum(mean(events, traffic.messages, samples) for traffic in outgoing)
+        hops_x = math.fsum(mean(events, traffic.hops_x, samples) for traffic in outgoing)
+        hops_y = math.fsum(mean(events, traffic.hops_y, samples) for traffic in outgoing)
+        return {
+            "message": messages,
+            "axon_out_read": 0.0 if population.role is Role.INPUT else messages,
+            "hop_x": hops_x,
+            "hop_y": hops_y,
+            "payload_bit_hop": population.payload_bits * (hops_x + hops_y),
+            "chip_crossing": math.fsum(mean(events, traffic.crossings, samples) for traffic in outgoing),
+        }
+
+    def _memories(self, population: Population, actions: Mapping[str, float]) -> tuple[MemoryRow, ...]:
+        state = population.state_bits
+        payload = max((self.network[found.source].payload_bits for found in population.projections), default=0)
+        widths = {"accumulator": state, "state": state, "delay": 1 + payload}
+        rows = []
+        for memory in MEMORIES:
+            reads, writes = actions.get(f"{memory}_read", 0.0), actions.get(f"{memory}_write", 0.0)
+            if reads or writes:
+                rows.append(MemoryRow(memory, widths.get(memory) or self.word_bits(memory), reads, writes))
+        return tuple(rows)
+
+    # -- time ------------------------------------------------------------------------------------------------------
+
+    @property
+    def frequency(self) -> float:
+        return self.chip.number("clock.frequency")
+
+    @property
+    def _visits_idle(self) -> bool:
+        return self.chip.choice("idle_neurons", "visited", "gated") == "visited"
+
+    def _all_slots(self) -> tuple[Slot, ...]:
+        return tuple(slot for slots in self.placement.slots.values() for slot in slots)
+
+    def _work(self, activity: Activity) -> Floats:
+        """Cycles ``[samples, T, cores]`` of every core in each of its own T steps, updates included."""
+        assert activity.work is not None
+        constant = np.zeros(self.placement.cores)
+        for slot in self._all_slots():
+            population = self.network[slot.population]
+            inside = region_of(slot.region, population.shape).reshape(population.shape[0], -1).sum(axis=1)
+            constant[slot.index] = inside.sum() * self.cycles("neuron_update_inactive", slot.population)
+            if population.biased.all():
+                constant[slot.index] += float(inside @ self._active_cycles(population))
+        work: Floats = activity.work + constant
+        return work
+
+    def latency(self, activity: Activity) -> Latency:
+        """Time of an inference alone, and the interval between inferences in an endless stream of these samples."""
+        work, barrier = self._work(activity), self._barrier()
+        depth = np.array([self.network[slot.population].depth for slot in self._all_slots()])
+        alone = self._alone(work, depth) + self.latency_steps * barrier
+        stream = work.reshape(-1, work.shape[2])
+        for stage in np.unique(depth):
+            stream[:, depth == stage] = np.roll(stream[:, depth == stage], stage - 1, axis=0)
+        interval = float(stream.max(axis=1, initial=0.0).sum()) / activity.samples + self.steps * barrier
+        clock = self.frequency
+        return Latency(self.latency_steps, alone, alone / clock, self.steps, interval, interval / clock)
+
+    def _alone(self, work: Floats, depth: Array) -> float:
+        """Cycles of one sample through the empty pipeline, without barriers, mean over the samples."""
+        idle = np.array([self._idle(slot) for slot in self._all_slots()])
+        spent = np.zeros(len(work))
+        for step in range(self.latency_steps):
+            own = step - (depth - 1)
+            active = (own >= 0) & (own < self.steps)
+            seen = np.where(active, work[:, np.clip(own, 0, self.steps - 1), np.arange(len(depth))], idle)
+            spent += seen.max(axis=1, initial=0.0)
+        return float(spent.mean())
+
+    def _idle(self, slot: Slot) -> float:
+        if not self._visits_idle:
+            return 0.0
+        neurons = int(region_of(slot.region, self.network[slot.population].shape).sum())
+        return neurons * self.cycles("neuron_update_inactive", slot.population)
+
+    def _barrier(self) -> float:
+        price = self.chip.time("barrier", self.network.graph.output.name)
+        if price.table is not None:
+            return price.table.at(self.placement.tiles) * self.frequency
+        return self.cycles("barrier", self.network.graph.output.name)
+
+
+def met_and_places(projection: Projection, region: Region) -> tuple[Array, Array]:
+    """Channels met ``[C]`` and target places ``[*shape]`` of each source position: their product is the fan-out."""
+    met = projection.channels_met(region)
+    return met, projection.fan_out(region) // _along_channels(np.maximum(met, 1), np.empty(projection.shape))
+
+
+def _along_channels(values: Array, like: Array) -> Array:
+    return values.reshape((-1,) + (1,) * (like.ndim - 1))

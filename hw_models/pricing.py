@@ -1,0 +1,82 @@
+"""Counts times prices: what every model does once it has counted."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from snn2chip.hw_models.chip import Chip
+from snn2chip.hw_models.results import NOTHING, ActionRow, LayerRow, MemoryRow, Range, total
+
+
+def priced(chip: Chip, layer: str, counts: Mapping[str, float]) -> tuple[ActionRow, ...]:
+    """A row per action that was performed. Raises UserError naming an action that the chip file does not mention."""
+    return tuple(_row(chip, layer, action, float(count)) for action, count in counts.items() if count > 0)
+
+
+def _row(chip: Chip, layer: str, action: str, count: float) -> ActionRow:
+    price = chip.price(action, layer)
+    if price.quantity is not None:
+        return ActionRow(action, count, price.quantity.range.times(count))
+    return ActionRow(action, count, NOTHING, price.included_in, price.absent)
+
+
+def energy(actions: Iterable[ActionRow]) -> Range:
+    return total(row.energy for row in actions)
+
+
+def merge_actions(rows: Iterable[ActionRow]) -> tuple[ActionRow, ...]:
+    """One row per action, in order of first appearance."""
+    merged: dict[str, ActionRow] = {}
+    for row in rows:
+        known = merged.get(row.action)
+        count, spent = (known.count, known.energy) if known else (0.0, NOTHING)
+        merged[row.action] = replace(row, count=count + row.count, energy=spent + row.energy)
+    return tuple(merged.values())
+
+
+def merge_memories(rows: Iterable[MemoryRow]) -> tuple[MemoryRow, ...]:
+    """One row per memory and word width, in order of first appearance."""
+    merged: dict[tuple[str, int], MemoryRow] = {}
+    for row in rows:
+        key = (row.memory, row.word_bits)
+        reads, writes = (merged[key].reads, merged[key].writes) if key in merged else (0.0, 0.0)
+        merged[key] = replace(row, reads=reads + row.reads, writes=writes + row.writes)
+    return tuple(merged.values())
+
+
+def _sum(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return math.fsum(known) if known else None
+
+
+def totals(layers: tuple[LayerRow, ...], depth: int, steps: int) -> LayerRow:
+    """The sum over layers. `activity` is taken over the neurons of all layers that send events."""
+    cores = _sum(layer.cores for layer in layers)
+    sending = sum(layer.neurons for layer in layers if layer.events_out)
+    events = math.fsum(layer.events_out for layer in layers)
+    internal = math.fsum(layer.events_out for layer in layers if layer.neurons)
+    return LayerRow(
+        name="total",
+        operation="",
+        neurons=sum(layer.neurons for layer in layers),
+        cores=None if cores is None else int(cores),
+        depth=depth,
+        weights=sum(layer.weights for layer in layers),
+        events_in=math.fsum(layer.events_in for layer in layers),
+        events_out=events,
+        spikes_out=math.fsum(layer.spikes_out for layer in layers),
+        activity=internal / (sending * steps) if sending else 0.0,
+        synaptic_operations=math.fsum(layer.synaptic_operations for layer in layers),
+        effective_operations=math.fsum(layer.effective_operations for layer in layers),
+        unary_operations=math.fsum(layer.unary_operations for layer in layers),
+        neuron_updates=math.fsum(layer.neuron_updates for layer in layers),
+        payload_bits=math.fsum(layer.payload_bits for layer in layers),
+        messages=_sum(layer.messages for layer in layers),
+        hops=_sum(layer.hops for layer in layers),
+        cycles=None,
+        energy=total(layer.energy for layer in layers),
+        actions=merge_actions(row for layer in layers for row in layer.actions),
+        memories=merge_memories(row for layer in layers for row in layer.memories),
+    )

@@ -1,0 +1,146 @@
+"""`simulate`: run a network on real inputs, count what flows, and price it on a chip."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from snn2chip import interpreter
+from snn2chip.errors import UserError
+from snn2chip.graph import Array, Graph
+from snn2chip.hw_models import pricing
+from snn2chip.hw_models.activity import Activity
+from snn2chip.hw_models.array import DenseArray
+from snn2chip.hw_models.chip import Chip
+from snn2chip.hw_models.formula import Formula
+from snn2chip.hw_models.neurocore import Neurocores
+from snn2chip.hw_models.placement import Placement, lowered_for, place
+from snn2chip.hw_models.results import Energy, Latency, LayerRow, NetworkReport, Range
+from snn2chip.interpreter import Observer
+from snn2chip.lowering import Network, to_populations
+from snn2chip.ops import MultiLevelIF
+
+
+class Execute(Protocol):
+    """What runs the network: `snn2chip.interpreter.run`, or anything that shows observers the same tensors."""
+
+    def __call__(self, graph: Graph, inputs: Array, observers: Sequence[Observer] = (), batch_size: int = 32) -> Array:
+        """Outputs of every step, ``[B, T, classes]``."""
+
+
+class Model(Protocol):
+    """What each model offers once it is built for a network and a chip."""
+
+    def activity(self, samples: int) -> Activity:
+        """The observer to run the network with."""
+
+    def layers(self, activity: Activity) -> tuple[LayerRow, ...]:
+        """A row per population, the input first."""
+
+    def latency(self, activity: Activity) -> Latency:
+        """Steps, and time where the model has any."""
+
+
+def simulate(
+    graph: Graph,
+    inputs: Array,
+    labels: Array | None,
+    chip: Chip,
+    label: str = "network",
+    execute: Execute = interpreter.run,
+    batch_size: int = 32,
+) -> NetworkReport:
+    """Everything that flows through `graph` on `inputs`, placed on `chip` and priced. All figures are means per sample.
+
+    Args:
+        graph: an integer graph.
+        inputs: uint8 ``[B, *shape]`` (shown at every step) or ``[B, T, *shape]``, at least one sample.
+        labels: ``[B]`` class numbers, or None.
+        label: what to call the network in the report.
+        execute: runs the network and shows observers every tensor.
+    Raises: UserError (GraphError) where the inputs do not fit, the chip cannot carry the network's spikes, or the chip
+        file does not price an action that the network performs.
+    """
+    if not len(inputs):
+        raise UserError("there are no samples to simulate: give at least one input")
+    if labels is not None and len(labels) != len(inputs):
+        raise UserError(f"there are {len(labels)} labels for {len(inputs)} inputs")
+    interpreter.as_frames(graph, inputs)  # refuses what does not fit before anything is lowered
+    lowering = lowered_for(graph, chip)
+    running, fed = (lowering.graph, lowering.encode(inputs)) if lowering else (graph, inputs)
+    network = to_populations(running)
+    model, placement = _model(network, chip)
+    activity = model.activity(len(inputs))
+    outputs = execute(running, fed, [activity], batch_size)
+    layers, latency = model.layers(activity), model.latency(activity)
+    return NetworkReport(
+        label=label,
+        graph_digest=graph.digest,
+        chip=chip.summary,
+        form="unary" if lowering else "graded",
+        steps=graph.steps,
+        levels=max((node.op.levels for node in graph.nodes if isinstance(node.op, MultiLevelIF)), default=0),
+        samples=len(inputs),
+        accuracy=None if labels is None else _accuracy(outputs, labels),
+        latency=latency,
+        energy=_energy(layers, latency, _static_power(chip, placement)),
+        layers=layers,
+        totals=pricing.totals(layers, network.depth, graph.steps),
+        placement=None if placement is None else placement.document(),
+        notes=tuple(_notes(chip, placement, layers, lowering is not None)),
+    )
+
+
+def _model(network: Network, chip: Chip) -> tuple[Model, Placement | None]:
+    if chip.model == "neurocore":
+        placement = place(network, chip)
+        return Neurocores(network, chip, placement), placement
+    return (Formula if chip.model == "formula" else DenseArray)(network, chip), None
+
+
+def _accuracy(outputs: Array, labels: Array) -> float:
+    logits = outputs.sum(axis=1, dtype=np.int64)
+    return float((logits.argmax(axis=1) == labels).mean())
+
+
+def _static_power(chip: Chip, placement: Placement | None) -> Range | None:
+    """Watts of the chips in use; None where the file gives none."""
+    if "power.static" not in chip.numbers:
+        return None
+    return chip.numbers["power.static"].range.times(placement.chips if placement else 1)
+
+
+def _energy(layers: tuple[LayerRow, ...], latency: Latency, power: Range | None) -> Energy:
+    dynamic = pricing.energy(row for layer in layers for row in layer.actions)
+    static = None if power is None or latency.seconds is None else power.times(latency.seconds)
+    return Energy(dynamic, static, dynamic if static is None else dynamic + static, power)
+
+
+def _notes(chip: Chip, placement: Placement | None, layers: tuple[LayerRow, ...], unary: bool) -> list[str]:
+    notes = list(chip.notes)
+    if chip.scenario:
+        notes.insert(0, f"Prices: {chip.scenario}")
+    if unary:
+        notes.append(
+            f"{chip.title} sends no values with its spikes: the network was lowered to binary neurons, "
+            "N of them for one of N levels, and its input to one channel per grey level."
+        )
+    if placement is not None and not placement.fits:
+        notes.append(_misfit(placement))
+    notes += [f"No price for {action}: {reason}" for action, reason in _absent(layers).items()]
+    if "power.static" not in chip.numbers:
+        notes.append("Static power is unknown for this chip and left out of the energy.")
+    return notes
+
+
+def _misfit(placement: Placement) -> str:
+    reasons = [f"{found.layer} needs {found.need} {found.limit}, of {found.have}" for found in placement.broken]
+    if placement.chips > 1:
+        reasons.append(f"it takes {placement.cores} cores on {placement.chips} chips")
+    return f"The network does not fit on one chip ({'; '.join(reasons)}); figures are for the placement described."
+
+
+def _absent(layers: tuple[LayerRow, ...]) -> Mapping[str, Any]:
+    return {row.action: row.absent for layer in layers for row in layer.actions if row.absent is not None}

@@ -1,0 +1,312 @@
+"""Integer graph to populations and projections: what lives on cores, and what connects it.
+
+A *population* is a node whose neurons sit on cores and send events: a MultiLevelIF; an adder (a sum of spikes that
+does not solely feed neurons, or a pool); a relay (Upsample2d); the Readout, which sends nothing; and the Input, which
+computes nothing. A *projection* is the synaptic path from one population to another: a Conv2d or Linear, the windows of
+a pool, or the identity of a residual sum. Flatten is a view.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from types import MappingProxyType
+
+import numpy as np
+
+from snn2chip.errors import GraphError
+from snn2chip.graph import Array, Graph, Kind, Node, Region, Shape, Signal
+from snn2chip.ops import Add, Conv2d, Flatten, Input, Linear, MultiLevelIF, Readout, SumPool2d, Upsample2d
+
+Synapse = Add | Conv2d | Linear | SumPool2d | Upsample2d
+
+
+class Role(str, enum.Enum):
+    """What the neurons of a population do."""
+
+    INPUT = "input"
+    NEURON = "neuron"
+    ADDER = "adder"
+    RELAY = "relay"
+    READOUT = "readout"
+
+
+@dataclass(frozen=True)
+class Projection:
+    """All synapses from one population to another along one path.
+
+    Attributes:
+        source, target: names of populations.
+        node: the node whose weights these are (for a pool or a sum: the pool, or the target itself).
+        op: the connectivity; `Add` stands for the identity.
+        shape: shape of the source population.
+        view: the shape in which `op` sees it (differs behind a Flatten).
+        delay: steps that an event waits beyond the one of the pipeline, so that skips arrive aligned.
+    """
+
+    source: str
+    target: str
+    node: str
+    op: Synapse
+    shape: Shape
+    view: Shape
+    delay: int
+
+    @property
+    def is_weighted(self) -> bool:
+        """Whether weights are stored; the identity, pools and relays have an implicit weight of 1."""
+        return isinstance(self.op, (Conv2d, Linear))
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether every position reaches its own place and no other."""
+        return isinstance(self.op, Add)
+
+    @property
+    def weights(self) -> int:
+        """Stored weights, shared ones once."""
+        return int(self.op.weight.size) if isinstance(self.op, (Conv2d, Linear)) else 0
+
+    @cached_property
+    def weight_bits(self) -> int:
+        """Signed width that holds every weight; 0 where the weight 1 is implied."""
+        if not isinstance(self.op, (Conv2d, Linear)):
+            return 0
+        return int(np.abs(self.op.weight.astype(np.int64)).max(initial=0)).bit_length() + 1
+
+    def fan_out(self, target: Region, effective: bool = False) -> Array:
+        """Targets in `target` that an event at each source position reaches: int64 of the source's shape."""
+        return self.op.fan_out(self.view, target, effective).reshape(self.shape)
+
+    def channels_met(self, target: Region) -> Array:
+        """How many of the channels in `target` each source channel meets: int64 ``[C]`` of the source.
+
+        ``fan_out // channels_met`` is the number of target *places* (weights for the channels at one place lie side by
+        side in synaptic memory, so that one read fetches several).
+        """
+        first, last = target.channels.start, target.channels.stop
+        channels = self.view[0]
+        if isinstance(self.op, Linear):
+            met = np.full(channels, last - first, dtype=np.int64)
+        elif isinstance(self.op, Conv2d):
+            group = np.arange(first, last) // (self.op.outputs // self.op.groups)
+            met = np.bincount(group, minlength=self.op.groups).repeat(channels // self.op.groups)
+        else:
+            met = np.zeros(channels, dtype=np.int64)
+            met[first:last] = 1
+        return met if self.view == self.shape else met.reshape(self.shape[0], -1).max(axis=1)
+
+
+@dataclass(frozen=True)
+class Population:
+    """Neurons that sit on cores, with the projections that reach them.
+
+    Attributes:
+        name: the node that makes the events.
+        role: what the neurons do.
+        signal: shape, kind and proven interval of what they send.
+        depth: pipeline stage: 0 for the input, else one more than the deepest source. With T steps the population is
+            active in steps depth - 1 .. depth - 1 + T - 1 of a sample, counted from 0.
+        projections: incoming, in the order of the graph.
+        levels: N of a neuron; 0 for everything else.
+        shifts: channels whose theta is a power of two, so that a shift replaces the division.
+        biased: ``[C]`` bool: channels to which a bias is added at every step.
+        state_bits: width of one neuron's accumulator or membrane, as proven.
+    """
+
+    name: str
+    role: Role
+    signal: Signal
+    depth: int
+    projections: tuple[Projection, ...]
+    operation: str
+    levels: int
+    shifts: Array
+    biased: Array
+    state_bits: int
+
+    @property
+    def shape(self) -> Shape:
+        return self.signal.shape
+
+    @property
+    def neurons(self) -> int:
+        return 0 if self.role is Role.INPUT else self.signal.size
+
+    @property
+    def payload_bits(self) -> int:
+        """Bits that an event carries beyond its being there: none for binary spikes (and none for the readout)."""
+        largest = self.signal.interval.max
+        return largest.bit_length() if largest > 1 and self.role is not Role.READOUT else 0
+
+
+@dataclass(frozen=True)
+class Network:
+    """The populations of a graph, in topological order; the first is the input, the last the readout."""
+
+    graph: Graph
+    populations: tuple[Population, ...]
+
+    def __getitem__(self, name: str) -> Population:
+        return self._by_name[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._by_name
+
+    @cached_property
+    def _by_name(self) -> Mapping[str, Population]:
+        return MappingProxyType({population.name: population for population in self.populations})
+
+    @cached_property
+    def outgoing(self) -> Mapping[str, tuple[Projection, ...]]:
+        """For every population, the projections that leave it."""
+        found: dict[str, list[Projection]] = {population.name: [] for population in self.populations}
+        for population in self.populations:
+            for projection in population.projections:
+                found[projection.source].append(projection)
+        return MappingProxyType({name: tuple(projections) for name, projections in found.items()})
+
+    @property
+    def depth(self) -> int:
+        """Pipeline stages; one sample takes T + depth - 1 steps."""
+        return max(population.depth for population in self.populations)
+
+
+def to_populations(graph: Graph) -> Network:
+    """The populations of an integer graph. Raises GraphError, naming the node, where no core could hold it."""
+    homes = {node.name for node in graph.nodes if _is_population(graph, node)}
+    found: dict[str, Population] = {}
+    for node in graph.nodes:
+        if node.name in homes:
+            found[node.name] = _population(graph, homes, found, node)
+    return Network(graph, tuple(found.values()))
+
+
+def _is_population(graph: Graph, node: Node) -> bool:
+    op = node.op
+    if isinstance(op, Add):
+        return graph.signals[node.name].kind is Kind.SPIKE and not _only_feeds_neurons(graph, node)
+    if isinstance(op, (SumPool2d, Upsample2d)) and graph.signals[node.name].kind is Kind.CURRENT:
+        raise GraphError(
+            f"node {node.name!r} ({node.kind}) reads currents, which no core can send: put it behind the neuron"
+        )
+    return isinstance(op, (Input, MultiLevelIF, Readout, SumPool2d, Upsample2d))
+
+
+def _only_feeds_neurons(graph: Graph, node: Node) -> bool:
+    """Whether a sum of spikes can be taken by the synapses of the neurons behind it."""
+    readers = [graph[name] for name in graph.consumers[node.name]]
+    return all(
+        isinstance(reader.op, MultiLevelIF) or (isinstance(reader.op, Add) and _only_feeds_neurons(graph, reader))
+        for reader in readers
+    )
+
+
+@dataclass(frozen=True)
+class _Path:
+    source: str
+    node: str
+    op: Synapse
+    view: Shape
+
+
+def _population(graph: Graph, homes: set[str], found: Mapping[str, Population], node: Node) -> Population:
+    paths = tuple(path for name in node.inputs for path in _incoming(graph, homes, node, name))
+    depth = 1 + max((found[path.source].depth for path in paths), default=-1)
+    projections = tuple(
+        Projection(
+            path.source,
+            node.name,
+            path.node,
+            path.op,
+            found[path.source].shape,
+            path.view,
+            depth - found[path.source].depth - 1,
+        )
+        for path in paths
+    )
+    op = node.op
+    theta = op.theta if isinstance(op, MultiLevelIF) else np.zeros(0, np.int32)
+    return Population(
+        name=node.name,
+        role=_role(op),
+        signal=graph.signals[node.name],
+        depth=depth,
+        projections=projections,
+        operation=_operation(node, projections),
+        levels=op.levels if isinstance(op, MultiLevelIF) else 0,
+        shifts=(theta & (theta - 1)) == 0,
+        biased=_biased(graph.signals[node.name].shape[0], projections),
+        state_bits=_state_bits(graph, node),
+    )
+
+
+def _role(op: object) -> Role:
+    if isinstance(op, Input):
+        return Role.INPUT
+    if isinstance(op, MultiLevelIF):
+        return Role.NEURON
+    if isinstance(op, Readout):
+        return Role.READOUT
+    return Role.RELAY if isinstance(op, Upsample2d) else Role.ADDER
+
+
+def _incoming(graph: Graph, homes: set[str], target: Node, name: str) -> Iterator[_Path]:
+    """The paths that end in `target` through its input `name`."""
+    if isinstance(target.op, (SumPool2d, Upsample2d)):
+        yield from _from_population(graph, homes, name, target, target.op)
+        return
+    yield from _trace(graph, homes, target, name)
+
+
+def _trace(graph: Graph, homes: set[str], target: Node, name: str) -> Iterator[_Path]:
+    node = graph[name]
+    if name in homes:
+        yield _Path(name, target.name, Add(), graph.signals[name].shape)
+    elif isinstance(node.op, (Conv2d, Linear)):
+        yield from _from_population(graph, homes, node.inputs[0], node, node.op)
+    elif isinstance(node.op, Add):
+        for source in node.inputs:
+            yield from _trace(graph, homes, target, source)
+    elif isinstance(node.op, Flatten) and graph.signals[name].kind is Kind.SPIKE:
+        yield from _from_population(graph, homes, name, target, Add())
+    else:
+        raise GraphError(
+            f"node {name!r} ({node.kind}) stands between synapses and neuron {target.name!r}: move it behind"
+        )
+
+
+def _from_population(graph: Graph, homes: set[str], name: str, node: Node, op: Synapse) -> Iterator[_Path]:
+    """The path from the population behind `name` (through Flattens) into `op`, which belongs to `node`."""
+    view = graph.signals[name].shape
+    while name not in homes:
+        reader = graph[name]
+        if not isinstance(reader.op, Flatten):
+            raise GraphError(f"node {node.name!r} ({node.kind}) reads {name!r} ({reader.kind}), which sends no spikes")
+        name = reader.inputs[0]
+    yield _Path(name, node.name, op, view)
+
+
+def _operation(node: Node, projections: tuple[Projection, ...]) -> str:
+    weighted = {type(projection.op).__name__: None for projection in projections if projection.is_weighted}
+    summed = ["Add"] if len(projections) > 1 and node.kind != "Add" else []
+    return " + ".join([*weighted, *summed, node.kind])
+
+
+def _biased(channels: int, projections: tuple[Projection, ...]) -> Array:
+    biased = np.zeros(channels, dtype=bool)
+    for projection in projections:
+        if isinstance(projection.op, (Conv2d, Linear)) and projection.op.bias is not None:
+            biased |= projection.op.bias != 0
+    return biased
+
+
+def _state_bits(graph: Graph, node: Node) -> int:
+    if isinstance(node.op, MultiLevelIF):
+        return node.op.membrane(graph.signals[node.inputs[0]].interval, graph.steps).bits
+    interval = graph.signals[node.name].interval
+    if isinstance(node.op, Readout):
+        return interval.bits + (graph.steps - 1).bit_length()
+    return interval.bits
