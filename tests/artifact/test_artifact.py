@@ -147,7 +147,6 @@ DISK_FULL = textwrap.dedent("""
     from pathlib import Path
     from snn2chip import artifact
     from snn2chip.errors import UserError
-from snn2chip.hw_models.chip import load_chip
     folder = Path(sys.argv[1])
     kept = {p.name: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,18 +20,24 @@ from tests.lava.faults import Faulty
 MARKED = 5
 
 
+def _found_or_built(kind: str, root: Path) -> LavaEnvironment:
+    """One test process builds, and those beside it wait for that: a build begins by emptying its folder."""
+    with root.with_name(f"{root.name}.tests.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return lava_environment.find(root) or lava_environment.build(kind, root=root)
+
+
 @pytest.fixture(scope="session")
 def environment() -> LavaEnvironment:
     """The environment that users get; built where it is missing."""
-    return lava_environment.find() or lava_environment.build()
+    return _found_or_built("auto", lava_environment.default_root())
 
 
 @pytest.fixture(scope="session")
 def current_environment() -> LavaEnvironment:
     """An environment of the kind for machines without Python 3.10, kept beside the ordinary one."""
     root = lava_environment.default_root()
-    root = root.with_name(f"{root.name}-current")
-    return lava_environment.find(root) or lava_environment.build("current", root=root)
+    return _found_or_built("current", root.with_name(f"{root.name}-current"))
 
 
 @pytest.fixture
