@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from snn2chip.errors import GraphError
-from snn2chip.graph import Graph, Region, Shape
+from snn2chip.graph import Array, Graph, Region, Shape
 from snn2chip.hw_models.chip import Chip
 from snn2chip.lowering import Network, Population, Projection, Role, UnaryLowering, to_populations, to_unary
 from snn2chip.ops import Conv2d, Linear
@@ -180,11 +181,16 @@ class Needs:
 
     def axons_out(self, region: Region) -> int:
         """Pairs of a neuron of the region and a core that it reaches: an entry each."""
-        return sum(
-            int(np.count_nonzero(part(projection.fan_out(target), region)))
-            for projection in self.network.outgoing[self.population.name]
-            for target in self.targets[projection.target]
-        )
+        return int(part(self._cores_reached, region).sum())
+
+    @cached_property
+    def _cores_reached(self) -> Array:
+        """Cores that each neuron of the population reaches: the same for every cut of it that is tried."""
+        reached = np.zeros(self.population.shape, dtype=np.int64)
+        for projection in self.network.outgoing[self.population.name]:
+            for target in self.targets[projection.target]:
+                reached += projection.fan_out(target) != 0
+        return reached
 
 
 def part(values: Any, region: Region) -> Any:

@@ -121,7 +121,7 @@ def _energy(layers: tuple[LayerRow, ...], latency: Latency, power: Range | None)
 def _notes(chip: Chip, placement: Placement | None, layers: tuple[LayerRow, ...], unary: bool) -> list[str]:
     notes = list(chip.notes)
     if chip.scenario:
-        notes.insert(0, f"Prices: {chip.scenario}")
+        notes.insert(0, f"Scenario: {chip.scenario}")
     if unary:
         notes.append(
             f"{chip.title} sends no values with its spikes: the network was lowered to binary neurons, "

@@ -82,7 +82,10 @@ def compile_file(model: str | Path, calibration: str | Path | None = None, bits:
     except UserError as error:
         raise type(error)(f"{path}: {error}") from None
     metadata = dict(checkpoint.metadata)
-    class_names = tuple(map(str, metadata.pop("class_names", ())))
+    class_names = metadata.pop("class_names", [])
+    if not isinstance(class_names, list):
+        raise UserError(f"{path}: its class_names are no list: save it again with nn.save")
+    class_names = tuple(map(str, class_names))
     return Compiled(compiled.graph, path.stem, class_names, metadata, compiled.samples)
 
 
@@ -115,6 +118,8 @@ def _known_samples(dataset: object) -> Samples | None:
 
 def _kept_samples(graph: Graph, samples: Samples) -> Samples:
     interpreter.as_frames(graph, samples.x)  # refuses what does not fit
+    if not len(samples):
+        raise UserError("there are no inputs in the samples: give at least one")
     limit = artifact.SAMPLE_LIMIT
     return Samples(samples.x[:limit], None if samples.y is None else samples.y[:limit])
 
@@ -219,7 +224,8 @@ def run(
 
 def newest_artifact(build: Path = BUILD) -> Path:
     """The artifact under `build` that was written last; UserError where there is none."""
-    found = sorted(build.glob(f"*/{artifact.MANIFEST}"), key=lambda path: (path.stat().st_mtime_ns, str(path)))
+    # Names that start with a dot are exports under way, or what a killed one left behind.
+    found = sorted(build.glob(f"[!.]*/{artifact.MANIFEST}"), key=lambda path: (path.stat().st_mtime_ns, str(path)))
     if not found:
         raise UserError(
             f"{build}: no artifact there: run 'snn2chip export model.pt --target loihi2' first, or name one"

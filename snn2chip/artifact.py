@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import lzma
 import shutil
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -30,7 +33,20 @@ FIT = "fit.json"
 CERTIFICATE = "certificate.json"
 #: At most this many real samples travel with an artifact.
 SAMPLE_LIMIT = 512
-_HEADER = {"format", "digest"}
+#: What NumPy, zip and the decompressors raise for files that are damaged or were made to harm.
+_UNREADABLE = (
+    ValueError,
+    OSError,
+    EOFError,
+    OverflowError,
+    RuntimeError,
+    SyntaxError,
+    MemoryError,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+)
 
 
 @dataclass(frozen=True)
@@ -80,14 +96,19 @@ def writing(folder: Path) -> Iterator[Path]:
 
     Raises: UserError where `folder` is there already and is not an artifact.
     """
-    if folder.exists() and not _replaceable(folder):
+    if not _replaceable(folder):
         raise UserError(f"{folder}: it exists and is not an artifact: choose another --out, or remove it")
     with files.replacing(folder) as temporary:
         yield temporary
 
 
 def _replaceable(folder: Path) -> bool:
-    return folder.is_dir() and ((folder / MANIFEST).is_file() or not any(folder.iterdir()))
+    try:
+        if not folder.exists():
+            return True
+        return folder.is_dir() and ((folder / MANIFEST).is_file() or not any(folder.iterdir()))
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be written: {error.strerror}") from None
 
 
 def write_core(folder: Path, graph: Graph, description: Description, samples: Samples | None) -> None:
@@ -205,8 +226,7 @@ def _is_well_formed(manifest: Mapping[str, Any]) -> bool:
     if not isinstance(listed, dict) or not isinstance(model, dict):
         return False
     return (
-        listed.keys() >= {GRAPH, TENSORS, FIT, CERTIFICATE}
-        and all(isinstance(entry, dict) and {"size", "sha256"} <= entry.keys() for entry in listed.values())
+        all(isinstance(entry, dict) and {"size", "sha256"} <= entry.keys() for entry in listed.values())
         and isinstance(model.get("name"), str)
         and isinstance(model.get("training"), dict)
         and isinstance(manifest.get("target"), str)
@@ -235,6 +255,8 @@ def _check_files(folder: Path, listed: Any) -> None:
             raise UserError(f"{file}: it has {file.stat().st_size} bytes instead of {expected['size']}: export again")
         if files.sha256(file) != expected["sha256"]:
             raise UserError(f"{file}: its content was changed after export (sha256 differs): export the model again")
+    if lost := sorted({GRAPH, TENSORS, FIT, CERTIFICATE} - set(listed)):
+        raise UserError(f"{folder / MANIFEST}: it does not list {lost[0]}: export the model again")
     present = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
     if added := sorted(present - set(listed) - {MANIFEST}):
         raise UserError(f"{folder / added[0]}: this file is not part of the artifact: remove it")
@@ -269,7 +291,7 @@ def read_samples(path: str | Path) -> Samples:
         loaded = np.load(path, allow_pickle=False)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file: give a .npy, or an .npz with 'x' and optional 'y'") from None
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except _UNREADABLE as error:
         raise UserError(f"{path}: this is not a NumPy file ({error})") from None
     if isinstance(loaded, np.ndarray):
         return Samples(loaded)
@@ -278,8 +300,19 @@ def read_samples(path: str | Path) -> Samples:
             x, y = loaded["x"], loaded["y"] if "y" in loaded.files else None
     except KeyError:
         raise UserError(f"{path}: it has no array 'x' (found {', '.join(loaded.files)}): name the inputs x") from None
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except _UNREADABLE as error:
         raise UserError(f"{path}: an array in it cannot be read ({error})") from None
-    if y is not None and y.shape != (len(x),):
-        raise UserError(f"{path}: y has shape {y.shape}, but there are {len(x)} inputs in x: give one class each")
-    return Samples(x, None if y is None else y.astype(np.int64))
+    if not isinstance(x, np.ndarray) or x.ndim == 0:
+        raise UserError(f"{path}: its x is no array of inputs: give uint8 [B, C, H, W] or [B, T, C, H, W]")
+    return Samples(x, None if y is None else _classes(path, y, len(x)))
+
+
+def _classes(path: Path, y: Any, count: int) -> Array:
+    if not isinstance(y, np.ndarray) or y.shape != (count,):
+        shape = getattr(y, "shape", None)
+        raise UserError(f"{path}: y has shape {shape}, but there are {count} inputs in x: give one class each")
+    if y.dtype.kind not in "iu":
+        raise UserError(f"{path}: y has dtype {y.dtype}, but classes are whole numbers: give one class index each")
+    if y.size and not 0 <= int(y.min()) <= int(y.max()) < 2**31:
+        raise UserError(f"{path}: y holds {int(y.min())}..{int(y.max())}, but class indices start at 0")
+    return y.astype(np.int64)

@@ -50,14 +50,18 @@ def sha256(path: Path) -> str:
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a file whole or not at all; UserError where it cannot be written."""
     temporary: Path | None = None
+    target = Path(os.path.realpath(path))  # a link stays a link, and what it points to is written
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        if target.exists() and not target.is_file() and not target.is_dir():
+            target.write_bytes(content)  # /dev/null or a pipe: never to be replaced by a file
+            return
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
         temporary = Path(name)
         with os.fdopen(handle, "wb") as stream:
             stream.write(content)
         temporary.chmod(0o644)
-        temporary.replace(path)
+        temporary.replace(target)
     except OSError as error:
         raise UserError(_cannot_write(path, error)) from None
     finally:
@@ -73,12 +77,13 @@ def replacing(folder: Path) -> Iterator[Path]:
     Raises: UserError naming `folder` where it cannot be written.
     """
     temporary: Path | None = None
+    target = Path(os.path.realpath(folder))  # a link stays a link, and what it points to is replaced
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
         temporary.chmod(0o755)
         yield temporary
-        _exchange(temporary, folder)
+        _exchange(temporary, target)
     except OSError as error:
         raise UserError(_cannot_write(folder, error)) from None
     finally:
@@ -88,9 +93,12 @@ def replacing(folder: Path) -> Iterator[Path]:
 
 def _exchange(temporary: Path, folder: Path) -> None:
     """Put `temporary` where `folder` is; what was there ends up under the temporary name."""
-    if not folder.exists():
+    try:
         temporary.rename(folder)
         return
+    except OSError:  # something stands there: maybe only since a moment ago, when another export ended
+        if not folder.exists():
+            raise
     libc = ctypes.CDLL(None, use_errno=True)
     if hasattr(libc, "renameat2"):  # Linux: one atomic step, so that no kill can fall between two renames
         paths = os.fsencode(temporary), os.fsencode(folder)

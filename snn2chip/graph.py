@@ -26,6 +26,7 @@ Shape = tuple[int, ...]
 
 #: Most values that one tensor of one sample may hold: a file that asks for more is refused, not tried.
 LARGEST_TENSOR = 2**28
+LARGEST_STEPS = 2**16
 
 
 class Kind(str, enum.Enum):
@@ -168,8 +169,8 @@ class Graph:
     _by_name: Mapping[str, Node] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if not 1 <= self.steps <= 2**16:
-            raise GraphError(f"the graph has steps={self.steps}: T must lie in 1..65536")
+        if not 1 <= self.steps <= LARGEST_STEPS:
+            raise GraphError(f"the graph has steps={self.steps}: T must lie in 1..{LARGEST_STEPS}")
         object.__setattr__(self, "_by_name", MappingProxyType(_index(self.nodes)))
 
     def __getitem__(self, name: str) -> Node:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from snn2chip.errors import GraphError
-from snn2chip.graph import Graph, Node, Op, Signal
+from snn2chip.graph import Graph, Node, Op, Shape, Signal
 from snn2chip.ops import Input
+from snn2chip.ops.base import map_shape
 
 
 class Builder:
@@ -31,8 +32,26 @@ class Builder:
         self._nodes.append(Node(unique, op, sources))
         return unique
 
-    def shape(self, name: str) -> tuple[int, ...]:
+    def shape(self, name: str) -> Shape:
         return self._signals[name].shape
+
+    def map_shape(self, name: str) -> tuple[int, int, int]:
+        """(C, H, W); GraphError for a flat tensor."""
+        return map_shape(self._signals[name])
+
+    def read(self, name: str) -> bool:
+        """Whether a node reads `name` already."""
+        return any(name in node.inputs for node in self._nodes)
+
+    @property
+    def first(self) -> str:
+        """The name of the input node."""
+        return self._nodes[0].name
+
+    @property
+    def last(self) -> str:
+        """The name of the node that was added last."""
+        return self._nodes[-1].name
 
     def graph(self) -> Graph:
         return Graph(tuple(self._nodes), self.steps)

@@ -20,7 +20,17 @@ from snn2chip.ops import Add
 _SUMS: tuple[Callable[..., Any], ...] = (operator.add, operator.iadd, torch.add)
 
 
+class _Proxy(fx.Proxy):
+    """Records ``a += b`` as what it is; torch's own proxy takes it for ``a = a + b``."""
+
+    def __iadd__(self, other: Any) -> Any:
+        return self.tracer.create_proxy("call_function", operator.iadd, (self, other), {})
+
+
 class _Tracer(fx.Tracer):
+    def proxy(self, node: fx.Node) -> fx.Proxy:
+        return _Proxy(node, self)
+
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return isinstance(m, LEAF_MODULES) or super().is_leaf_module(m, module_qualified_name)
 
@@ -37,7 +47,7 @@ def capture(model: nn.Module, input_shape: tuple[int, ...], largest: int = 255) 
     model.eval()
     try:
         traced = _Tracer().trace(model)
-    except (fx.proxy.TraceError, TypeError) as error:
+    except (fx.proxy.TraceError, TypeError, ValueError, RuntimeError, AttributeError, NameError) as error:
         raise UserError(f"{type(model).__name__}: its forward cannot be traced: {error}") from None
     modules = dict(model.named_modules())
     builder = Builder(input_shape, largest)
@@ -49,6 +59,7 @@ def capture(model: nn.Module, input_shape: tuple[int, ...], largest: int = 255) 
 
 def _add(builder: Builder, node: fx.Node, modules: dict[str, nn.Module], values: dict[fx.Node, str]) -> None:
     if node.op == "output":
+        _check_output(builder, node, values)
         return
     if node.op == "placeholder":
         if values:
@@ -62,16 +73,39 @@ def _add(builder: Builder, node: fx.Node, modules: dict[str, nn.Module], values:
     elif node.op == "call_function" and node.target in _SUMS and len(node.args) == 2 and not node.kwargs:
         operands = tuple(values[argument] for argument in node.args if isinstance(argument, fx.Node))
         if len(operands) != 2:
-            raise UserError(f"{_scope(node)}: {node.name} adds a constant: only tensors of the network can be summed")
+            raise UserError(
+                f"{_scope(node)}forward: {node.name} adds a constant: only the network's tensors are summed"
+            )
+        _check_in_place(node)
         values[node] = builder.add(_scope(node) + "add", Add(), operands)
     else:
-        raise UserError(f"{_scope(node)}: the call {node.op} {node.target} is not supported: use a module instead")
+        called = getattr(node.target, "__name__", node.target)
+        raise UserError(f"{_scope(node)}forward: {called} ({node.op}) is not supported: use a module instead")
+
+
+def _check_output(builder: Builder, node: fx.Node, values: dict[fx.Node, str]) -> None:
+    """What is returned must be the last value that is computed: all else would silently be left out."""
+    (returned,) = node.args
+    if not isinstance(returned, fx.Node) or values[returned] != builder.last:
+        raise UserError(f"the network must return one tensor, the last that it computes ({builder.last!r}): {returned}")
+
+
+def _check_in_place(node: fx.Node) -> None:
+    """After ``a += b`` every other name of `a` has changed, too: tracing does not see that."""
+    target = node.args[0]
+    if node.target is not operator.iadd or not isinstance(target, fx.Node):
+        return
+    nodes = list(node.graph.nodes)
+    if not target.users.keys().isdisjoint(nodes[nodes.index(node) + 1 :]):
+        raise UserError(f"{_scope(node)}forward: {target.name} is changed by += and read again later: use + instead")
 
 
 def _module(builder: Builder, target: str, module: nn.Module, sources: tuple[str, ...]) -> str:
     rule = rule_for(module)
     if rule is None:
         raise UserError(f"module {target!r} ({type(module).__name__}) is not supported by this version")
+    if module._forward_pre_hooks:  # such as the older weight_norm, whose weight is stale until it has run
+        raise UserError(f"module {target!r} ({type(module).__name__}) has forward pre-hooks: remove them first")
     try:
         return rule(builder, target, module, sources)
     except GraphError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import warnings
 from collections.abc import Mapping
@@ -51,15 +52,25 @@ def read(path: str | Path) -> Checkpoint:
     try:
         arch, arch_kwargs, state = content["arch"], content["arch_kwargs"], content["state_dict"]
         input_shape, largest = tuple(int(n) for n in content["input_shape"]), int(content.get("input_largest", 255))
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise UserError(
             f"{path}: the checkpoint's {error} is missing or malformed: save it again with nn.save"
         ) from None
-    _check_finite(path, state)
     model = _build(path, arch, arch_kwargs, state)
+    _check_finite(path, model.state_dict())
     known = {"format", "arch", "arch_kwargs", "state_dict", "input_shape", "input_largest"}
-    metadata = {key: value for key, value in content.items() if key not in known}
+    metadata = {str(key): _plain(path, key, value) for key, value in content.items() if key not in known}
     return Checkpoint(path, model, input_shape, largest, metadata)
+
+
+def _plain(path: Path, key: Any, value: Any) -> Any:
+    """What JSON makes of `value`: it goes into a manifest, and has to come back the same."""
+    try:
+        text = json.dumps(value, allow_nan=False, ensure_ascii=False)
+        text.encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UserError(f"{path}: its {key!r} is no plain JSON value ({error}): save it again with nn.save") from None
+    return json.loads(text)
 
 
 def _load(path: Path) -> Any:
@@ -95,23 +106,32 @@ def _foreign(path: Path, content: Any) -> str:
     )
 
 
-def _check_finite(path: Path, state: Any) -> None:
-    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise UserError(f"{path}: its state_dict is not a dictionary of tensors: save it again with nn.save")
+def _check_finite(path: Path, state: Mapping[str, torch.Tensor]) -> None:
     for name, tensor in state.items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise UserError(f"{path}: tensor {name!r} holds NaN or infinite values: the training diverged, train again")
 
 
-def _build(path: Path, arch: Any, arch_kwargs: Any, state: Mapping[str, torch.Tensor]) -> nn.Module:
-    if not isinstance(arch_kwargs, dict):
-        raise UserError(f"{path}: its arch_kwargs are no dictionary: save it again with nn.save")
+def _build(path: Path, arch: Any, arch_kwargs: Any, state: Any) -> nn.Module:
+    """The network, first without memory for its weights: a file that asks for terabytes is refused, not tried."""
+    if not isinstance(arch, str) or not isinstance(arch_kwargs, dict):
+        raise UserError(f"{path}: its arch or arch_kwargs are malformed: save it again with nn.save")
+    if not isinstance(state, dict) or not all(map(_is_plain_tensor, state.values())):
+        raise UserError(f"{path}: its state_dict is not a dictionary of dense real tensors: save it again with nn.save")
     try:
-        model = networks.build(arch, arch_kwargs)
-        model.load_state_dict(state)
+        with torch.device("meta"):
+            model = networks.build(arch, arch_kwargs)
+        model.load_state_dict(state, assign=True)
+        model.to(torch.float32)
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
-    except (RuntimeError, TypeError, ValueError) as error:
+    except (RuntimeError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         detail = " ".join(str(error).split())[:200]
         raise UserError(f"{path}: its weights do not fit its architecture {arch!r}: {detail}") from None
     return model.eval()
+
+
+def _is_plain_tensor(value: Any) -> bool:
+    if not isinstance(value, torch.Tensor) or value.is_meta:
+        return False
+    return value.layout == torch.strided and not value.is_quantized and not value.is_complex()

@@ -11,7 +11,7 @@ from torch import nn
 from snn2chip import nn as networks
 from snn2chip.errors import GraphError
 from snn2chip.frontend.builder import Builder
-from snn2chip.graph import Array, frozen
+from snn2chip.graph import LARGEST_STEPS, Array, frozen
 from snn2chip.ops import (
     AvgPool2d,
     BatchNorm2d,
@@ -29,16 +29,22 @@ Rule = Callable[[Builder, str, Any, tuple[str, ...]], str]
 
 
 def rule_for(module: nn.Module) -> Rule | None:
-    """The rule of the module's class, or of its nearest base class that has one; None where there is none."""
-    return next((RULES[kind] for kind in type(module).__mro__ if kind in RULES), None)
+    """The rule of the module's class, or of its nearest base class that has one; None where there is none.
+
+    A subclass with a forward of its own is another layer, whatever it derives from.
+    """
+    kind = next((kind for kind in type(module).__mro__ if kind in RULES), None)
+    if kind is None or type(module).forward is not kind.forward or "forward" in vars(module):
+        return None
+    return RULES[kind]
 
 
 def _array(tensor: Any) -> Array:
-    return frozen(tensor.detach().cpu().numpy(), np.float64)
+    return frozen(tensor.detach().cpu().double().numpy(), np.float64)
 
 
 def _pair(value: Any) -> tuple[int, int]:
-    return (int(value[0]), int(value[1])) if isinstance(value, tuple) else (int(value), int(value))
+    return (int(value[0]), int(value[1])) if isinstance(value, (tuple, list)) else (int(value), int(value))
 
 
 def _conv(builder: Builder, name: str, module: nn.Conv2d, sources: tuple[str, ...]) -> str:
@@ -77,6 +83,14 @@ def _neuron(builder: Builder, name: str, module: networks.MultiLevelIF, sources:
 
 
 def _encoding(builder: Builder, name: str, module: networks.DirectEncoding, sources: tuple[str, ...]) -> str:
+    if sources != (builder.first,):
+        raise GraphError("it must read the input of the network")
+    if builder.read(builder.first) and builder.steps != module.steps:
+        raise GraphError(f"it shows the input over {module.steps} steps, but it was read over {builder.steps} before")
+    if not isinstance(module.scale, (int, float)):
+        raise GraphError(f"scale is {module.scale!r}: it must be a number")
+    if type(module.steps) is not int or not 1 <= module.steps <= LARGEST_STEPS:
+        raise GraphError(f"steps is {module.steps}: T must lie in 1..{LARGEST_STEPS}")
     builder.steps = module.steps
     return builder.add(name, Scale(float(module.scale)), sources)
 
@@ -85,7 +99,7 @@ def _adaptive_pool(builder: Builder, name: str, module: nn.AdaptiveAvgPool2d, so
     size = module.output_size
     if (size if isinstance(size, tuple) else (size, size)) != (1, 1):
         raise GraphError(f"output_size is {size}: only the global average (1) is supported")
-    _, height, width = builder.shape(sources[0])
+    _, height, width = builder.map_shape(sources[0])
     return builder.add(name, AvgPool2d((height, width), (height, width)), sources)
 
 

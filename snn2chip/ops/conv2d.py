@@ -43,7 +43,7 @@ class Conv2d(BaseOp):
         (source,) = sources
         channels, height, width = map_shape(source)
         if self.weight.ndim != 4:
-            raise GraphError(f"weight has {self.weight.ndim} axes, but [outputs, inputs / groups, height, width] is needed")
+            raise GraphError(f"weight has {self.weight.ndim} axes instead of [outputs, inputs / groups, height, width]")
         if self.groups < 1 or self.outputs % self.groups or self.weight.shape[1] * self.groups != channels:
             shape = tuple(self.weight.shape)
             raise GraphError(f"weight {shape} with groups={self.groups} does not fit an input of {channels} channels")

@@ -31,8 +31,8 @@ class MultiLevelIF(BaseOp):
         (source,) = sources
         if self.theta.shape != source.shape[:1]:
             raise GraphError(f"theta {self.theta.shape} does not fit an input of {source.shape[0]} channels")
-        if not 1 <= self.levels <= 255:
-            raise GraphError(f"levels is {self.levels}: N must lie in 1..255")
+        if type(self.levels) is not int or not 1 <= self.levels <= 255:
+            raise GraphError(f"levels is {self.levels}: N must be a whole number in 1..255")
         if not (self.theta > 0).all():
             raise GraphError("theta must be positive in every channel")
         reached = np.clip(np.floor_divide(self.membrane(source.interval, steps).high, self.theta), 0, self.levels)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -23,8 +24,8 @@ class Scale(BaseOp):
 
     def signal(self, sources: tuple[Signal, ...], steps: int) -> Signal:
         (source,) = sources
-        if not self.factor > 0:
-            raise GraphError(f"factor is {self.factor}: a scale must be positive")
+        if not 0 < self.factor < math.inf:
+            raise GraphError(f"factor is {self.factor}: a scale must be positive and finite")
         interval = Interval(frozen(source.interval.low * self.factor), frozen(source.interval.high * self.factor))
         return Signal(source.shape, source.kind, interval)
 

@@ -14,13 +14,15 @@ import numpy as np
 
 from snn2chip import spec
 from snn2chip.errors import GraphError, UserError
-from snn2chip.graph import Array, Graph, Node, Op, frozen
+from snn2chip.graph import Array, Graph, Kind, Node, Op, frozen, parameters
 from snn2chip.ops import Add, AvgPool2d, Conv2d, Linear, MultiLevelIF, Readout, Scale
 from snn2chip.quantize.fold import fold_batch_norms
 
 #: How closely two real units must agree to be the same unit (they come from products of float64 numbers).
 _SAME_UNIT = 1e-9
 _MEMBRANE_ROUNDS = 8
+#: N levels are rounded at once: ``N * theta`` moves by at most N / 2, and N is at most 255.
+_THETA_ROUNDING = 128
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ def quantize(graph: Graph, precision: Precision | None = None) -> Graph:
     Raises: GraphError naming the node where units cannot agree or a range cannot be kept.
     """
     folded = fold_batch_norms(graph)
+    _check_finite(folded)
     rounding = _Rounding(folded, precision or Precision())
     for _ in range(_MEMBRANE_ROUNDS):
         integer = rounding.graph()
@@ -58,6 +61,12 @@ def quantize(graph: Graph, precision: Precision | None = None) -> Graph:
         rounding.coarsen(excess)
     spec.check_integer(integer)
     return integer
+
+
+def _check_finite(graph: Graph) -> None:
+    for node in graph.nodes:
+        if any(not np.isfinite(array).all() for array in parameters(node.op).values()):
+            raise GraphError(f"node {node.name!r} ({node.kind}) holds NaN or infinite values: train the network again")
 
 
 def _excess(graph: Graph) -> dict[str, Array]:
@@ -90,7 +99,7 @@ class _Rounding:
 
     def graph(self) -> Graph:
         """The integer graph at the present coarseness."""
-        self._units: dict[str, Array] = {}
+        self._units = _spike_units(self._float)
         self._alias: dict[str, str] = {}
         self._shared: dict[str, Array] = {}
         self._nodes: list[Node] = []
@@ -161,11 +170,9 @@ class _Rounding:
         """The real current that one unit of each input adds: weights ``[O, I, ...]`` times the source's unit."""
         op = node.op
         assert isinstance(op, (Conv2d, Linear))
-        unit = self._unit(node)
-        if isinstance(op, Conv2d) and len(unit) > 1:
-            group = np.arange(op.outputs) // (op.outputs // op.groups)
-            unit = unit.reshape(op.groups, -1)[group][:, :, None, None]
-        real: Array = op.weight * unit
+        if self._float.signals[node.inputs[0]].kind is not Kind.SPIKE:
+            raise GraphError(f"node {node.name!r} reads currents of {node.inputs[0]!r}: put a neuron between")
+        real: Array = op.weight * self._unit(node)
         return real
 
     def _current_unit(self, group: str, members: list[str]) -> Array:
@@ -176,11 +183,9 @@ class _Rounding:
         unit: Array = largest / self._limit
         magnitude = np.max([self._magnitude(node, len(unit)) for node in nodes], axis=0)
         magnitude = np.maximum(magnitude, self._saturation(members, len(unit)))
-        unit = np.maximum(unit, magnitude / spec.MEMBRANE_LIMIT * (1 + 1e-6))
+        unit = np.maximum(unit, magnitude / (spec.MEMBRANE_LIMIT - _THETA_ROUNDING))
         unit = np.where(unit > 0, unit, 1.0) * self._coarseness.get(group, np.ones(1))
-        if any(
-            isinstance(self._float[reader].op, Readout) for name in members for reader in self._float.consumers[name]
-        ):
+        if any(_reaches_readout(self._float, name) for name in members):
             return np.full(len(unit), unit.max())
         return unit
 
@@ -237,3 +242,27 @@ def _current_groups(graph: Graph) -> dict[str, str]:
 
 def _sums_currents(graph: Graph, node: Node) -> bool:
     return graph.signals[node.name].kind.value == "current"
+
+
+def _spike_units(graph: Graph) -> dict[str, Array]:
+    """The real value ``[1]`` of one spike on every spike edge: fixed by neurons, scales and pools alone."""
+    units: dict[str, Array] = {}
+    for node in graph.nodes:
+        if graph.signals[node.name].kind is not Kind.SPIKE:
+            continue
+        fresh = not node.inputs or isinstance(node.op, MultiLevelIF)
+        unit = np.ones(1) if fresh else units[node.inputs[0]]
+        if isinstance(node.op, Scale):
+            unit = unit * node.op.factor
+        units[node.name] = unit / node.op.area if isinstance(node.op, AvgPool2d) else unit
+    return units
+
+
+def _reaches_readout(graph: Graph, name: str) -> bool:
+    """Whether a current arrives at the readout without a neuron in between."""
+    readers = [graph[reader] for reader in graph.consumers[name]]
+    return any(
+        isinstance(reader.op, Readout)
+        or (not isinstance(reader.op, MultiLevelIF) and _reaches_readout(graph, reader.name))
+        for reader in readers
+    )
