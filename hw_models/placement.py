@@ -7,8 +7,9 @@ of the network, row by row over the tiles of the mesh, and over further chips wh
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
@@ -19,7 +20,6 @@ from snn2chip.errors import GraphError
 from snn2chip.graph import Array, Graph, Region, Shape
 from snn2chip.hw_models.chip import Chip
 from snn2chip.lowering import Network, Population, Projection, Role, UnaryLowering, to_populations, to_unary
-from snn2chip.ops import Conv2d, Linear
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,10 @@ class Placement:
     slots: Mapping[str, tuple[Slot, ...]]
     broken: tuple[Broken, ...]
 
+    @cached_property
+    def regions(self) -> Mapping[str, tuple[Region, ...]]:
+        return {name: tuple(slot.region for slot in slots) for name, slots in self.slots.items()}
+
     @property
     def cores(self) -> int:
         return sum(len(slots) for slots in self.slots.values())
@@ -100,9 +104,12 @@ class Placement:
 
     def _layer(self, name: str) -> dict[str, Any]:
         slots, population = self.slots[name], self.network[name]
-        needs = Needs(self.network, population, self.chip, {})
-        limits = {limit: have for limit, have in limits_of(self.chip).items() if limit != "axons_out_per_core"}
-        used = {limit: max(needs.of(limit, slot.region) for slot in slots) for limit in limits}
+        needs = Needs(self.network, population, self.chip, self.regions)
+        limits = limits_of(self.chip)
+        channels, rows = (
+            [*dict.fromkeys(getattr(slot.region, axis) for slot in slots)] for axis in ("channels", "rows")
+        )
+        used = {limit: needs.worst(limit, channels, rows) for limit in limits}
         return {
             "layer": name,
             "neurons": population.neurons,
@@ -142,15 +149,29 @@ class Needs:
     _counted: dict[Any, int] = field(default_factory=dict)
 
     def of(self, limit: str, region: Region) -> int:
-        needs: Mapping[str, Callable[[Region], int]] = {
-            "neurons_per_core": self.neurons,
-            "axons_in_per_core": self.axons_in,
-            "axons_out_per_core": self.axons_out,
-            "synapse_bits_per_core": self.synapse_bits,
-            "state_bits_per_core": self.state_bits,
-            "memory_bits_per_core": lambda part: self.synapse_bits(part) + self.state_bits(part),
-        }
-        return needs[limit](region)
+        return self.worst(limit, [region.channels], [region.rows])
+
+    def worst(self, limit: str, channels: Sequence[range], rows: Sequence[range]) -> int:
+        """The largest need of any region of the grid of `channels` and `rows`."""
+        if limit == "axons_out_per_core":
+            return self._axons_out(channels, rows)
+        if limit == "axons_in_per_core":
+            dense = all(projection.is_dense for projection in self.population.projections)
+            return max(
+                self._axons_in(Region(part, row)) for part in (channels[:1] if dense else channels) for row in rows
+            )
+        if limit != "neurons_per_core" and not self._shares_weights:
+            return max(self._bits(limit, Region(part, row)) for part in channels for row in rows)
+        largest = Region(max(channels, key=len), max(rows, key=len))
+        return self.neurons(largest) if limit == "neurons_per_core" else self._bits(limit, largest)
+
+    def _bits(self, limit: str, region: Region) -> int:
+        synapses = 0 if limit == "state_bits_per_core" else self.synapse_bits(region)
+        return synapses + (0 if limit == "synapse_bits_per_core" else self.state_bits(region))
+
+    @cached_property
+    def _shares_weights(self) -> bool:
+        return self.chip.choice("weight_sharing", "shared", "expanded") == "shared"
 
     def neurons(self, region: Region) -> int:
         return len(region.channels) * len(region.rows) * _width(self.population.shape)
@@ -163,40 +184,51 @@ class Needs:
         return sum(self._weights(projection, region) * projection.weight_bits for projection in incoming)
 
     def _weights(self, projection: Projection, region: Region) -> int:
-        if self.chip.choice("weight_sharing", "shared", "expanded") == "expanded":
+        if not self._shares_weights:
             return int(projection.fan_out(region).sum())
         return projection.weights * len(region.channels) // self.population.shape[0]
 
-    def axons_in(self, region: Region) -> int:
+    def _axons_in(self, region: Region) -> int:
         """Source neurons that reach the region: an entry each."""
         return sum(self._sources(projection, region) for projection in self.population.projections)
 
     def _sources(self, projection: Projection, region: Region) -> int:
-        op = projection.op
-        dense = isinstance(op, Linear) or (isinstance(op, Conv2d) and op.groups == 1)  # each channel sees every source
-        key = (projection, region.rows, None if dense else region.channels)
+        key = (projection, *pattern_key(projection, region))
         if key not in self._counted:
             self._counted[key] = int(np.count_nonzero(projection.fan_out(region)))
         return self._counted[key]
 
-    def axons_out(self, region: Region) -> int:
-        """Pairs of a neuron of the region and a core that it reaches: an entry each."""
-        return int(part(self._cores_reached, region).sum())
+    def _axons_out(self, channels: Sequence[range], rows: Sequence[range]) -> int:
+        """Pairs of a neuron of a region and a core that it reaches: an entry each."""
+        by_row = self._copies.reshape(
+            self.population.shape[0], len(self._copies[0]) if self._copies.ndim > 1 else 1, -1
+        )
+        per_row = by_row.sum(axis=2)
+        return max(
+            int(per_row[part.start : part.stop, row.start : row.stop].sum()) for part in channels for row in rows
+        )
 
     @cached_property
-    def _cores_reached(self) -> Array:
-        """Cores that each neuron of the population reaches: the same for every cut of it that is tried."""
-        reached = np.zeros(self.population.shape, dtype=np.int64)
+    def _copies(self) -> Array:
+        """How many cores each neuron reaches: int64 of the population's shape."""
+        copies = np.zeros(self.population.shape, dtype=np.int64)
         for projection in self.network.outgoing[self.population.name]:
-            for target in self.targets[projection.target]:
-                reached += projection.fan_out(target) != 0
-        return reached
+            for regions in by_pattern(projection, self.targets[projection.target]):
+                copies += len(regions) * (projection.fan_out(regions[0]) > 0)
+        return copies
 
 
-def part(values: Any, region: Region) -> Any:
-    """The region's part of an array of the population's shape."""
-    channels = slice(region.channels.start, region.channels.stop)
-    return values[channels] if values.ndim == 1 else values[channels, region.rows.start : region.rows.stop]
+def pattern_key(projection: Projection, region: Region) -> tuple[range | None, range]:
+    """Regions with the same key are reached by the same source positions."""
+    return None if projection.is_dense else region.channels, region.rows
+
+
+def by_pattern(projection: Projection, regions: Iterable[Region]) -> list[list[Region]]:
+    """The regions, grouped by which source positions reach them."""
+    groups: dict[tuple[range | None, range], list[Region]] = {}
+    for region in regions:
+        groups.setdefault(pattern_key(projection, region), []).append(region)
+    return list(groups.values())
 
 
 def _width(shape: Shape) -> int:
@@ -270,23 +302,20 @@ class _Cutting:
         return found
 
     def _allowed(self, channels: int, rows: int, limits: Mapping[str, int]) -> tuple[Region, ...] | None:
-        regions = self.cut(channels, rows)
+        grid = _parts(self.shape[0], channels), _parts(self.rows, rows)
         for limit, have in limits.items():  # cheap needs come first
-            if any(self.needs.of(limit, region) > have for region in regions):
+            if self.needs.worst(limit, *grid) > have:
                 return None
-        return regions
+        return self.cut(channels, rows)
 
     def cut(self, channels: int, rows: int) -> tuple[Region, ...]:
-        return tuple(
-            Region(by_channel, by_row)
-            for by_channel in _parts(self.shape[0], channels)
-            for by_row in _parts(self.rows, rows)
-        )
+        grid = _parts(self.shape[0], channels), _parts(self.rows, rows)
+        return tuple(Region(by_channel, by_row) for by_channel in grid[0] for by_row in grid[1])
 
     def broken(self, limits: Mapping[str, int]) -> tuple[Broken, ...]:
         """The limits that even one channel of one row exceeds."""
-        finest = self.cut(self.shape[0], self.rows)
-        needed = {limit: max(self.needs.of(limit, region) for region in finest) for limit in limits}
+        finest = _parts(self.shape[0], self.shape[0]), _parts(self.rows, self.rows)
+        needed = {limit: self.needs.worst(limit, *finest) for limit in limits}
         name = self.needs.population.name
         return tuple(Broken(name, limit, needed[limit], have) for limit, have in limits.items() if needed[limit] > have)
 
