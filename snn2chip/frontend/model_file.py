@@ -114,10 +114,10 @@ def _check_finite(path: Path, state: Mapping[str, torch.Tensor]) -> None:
 
 def _build(path: Path, arch: Any, arch_kwargs: Any, state: Any) -> nn.Module:
     """The network, first without memory for its weights: a file that asks for terabytes is refused, not tried."""
-    if not isinstance(arch, str) or not isinstance(arch_kwargs, dict):
-        raise UserError(f"{path}: its arch or arch_kwargs are malformed: save it again with nn.save")
+    if not isinstance(arch_kwargs, dict):
+        raise UserError(f"{path}: its arch_kwargs are no dictionary: save it again with nn.save")
     if not isinstance(state, dict) or not all(map(_is_plain_tensor, state.values())):
-        raise UserError(f"{path}: its state_dict is not a dictionary of dense real tensors: save it again with nn.save")
+        raise UserError(f"{path}: its state_dict is not a dictionary of tensors (dense, real): save it with nn.save")
     try:
         with torch.device("meta"):
             model = networks.build(arch, arch_kwargs)

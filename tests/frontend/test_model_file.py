@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import pickle
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from snn2chip import frontend, nn
 from snn2chip.errors import UserError
@@ -158,3 +160,33 @@ def test_weights_that_are_not_finite_are_named(tmp_path: Path, value: float) -> 
 def test_malformed_content(tmp_path: Path, changes: dict[str, Any], sentence: str) -> None:
     with pytest.raises(UserError, match=rf"model\.pt: .*{sentence}"):
         frontend.read(edited(tmp_path, **changes))
+
+
+def test_what_the_file_asks_for_is_not_allocated_before_it_fits(tmp_path: Path) -> None:
+    path = save_small(tmp_path / "model.pt")
+    content = torch.load(path, weights_only=True)
+    torch.save({**content, "arch_kwargs": {**content["arch_kwargs"], "width": 10**6}}, path)  # 36 TB of weights
+    with pytest.raises(UserError, match="do not fit its architecture"):
+        frontend.read(path)
+
+
+@pytest.mark.parametrize("change", [Tensor.to_sparse, lambda weight: weight.to(torch.complex64)])
+def test_tensors_that_are_not_dense_and_real_are_refused(tmp_path: Path, change: Callable[[Tensor], Tensor]) -> None:
+    path = save_small(tmp_path / "model.pt")
+    content = torch.load(path, weights_only=True)
+    content["state_dict"]["head.weight"] = change(content["state_dict"]["head.weight"])
+    torch.save(content, path)
+    with pytest.raises(UserError, match=r"not a dictionary of tensors \(dense, real\)"):
+        frontend.read(path)
+
+
+@pytest.mark.parametrize("value", [float("nan"), "\ud800"])
+def test_metadata_that_json_cannot_hold_is_named(tmp_path: Path, value: Any) -> None:
+    path = save_small(tmp_path / "model.pt", accuracy=value)
+    with pytest.raises(UserError, match="its 'accuracy' is no plain JSON value"):
+        frontend.read(path)
+
+
+def test_metadata_come_as_json_would_give_them_back(tmp_path: Path) -> None:
+    checkpoint = frontend.read(save_small(tmp_path / "model.pt", per_class={10: 0.5, 2: 0.25}))
+    assert checkpoint.metadata["per_class"] == {"10": 0.5, "2": 0.25}

@@ -9,7 +9,7 @@ import torch
 from snn2chip import engine, frontend, interpreter, nn, spec, zoo
 from snn2chip.errors import GraphError, UserError
 from snn2chip.graph import Graph, Node, frozen
-from snn2chip.ops import Add, Conv2d, Flatten, Input, Linear, MultiLevelIF, Readout, Scale, SumPool2d
+from snn2chip.ops import Add, AvgPool2d, Conv2d, Flatten, Input, Linear, MultiLevelIF, Readout, Scale, SumPool2d
 from snn2chip.quantize import Precision, quantize
 from snn2chip.training import digits
 
@@ -171,3 +171,64 @@ def test_the_paper_identity_survives_rounding() -> None:
     for value in np.linspace(0, 1.5, 23):
         total = model(torch.full((3, 1), float(value))).sum() * 4
         assert float(total) == np.clip(np.floor(4 * 3 * np.float32(value) + 1e-6), 0, 12)
+
+
+@pytest.mark.parametrize("shortcut_first", [True, False])
+def test_branches_of_currents_are_rounded_in_any_order(shortcut_first: bool) -> None:
+    """A shortcut convolution is often called before the branch whose units it shares."""
+    one = frozen(np.ones((1, 1, 1, 1)))
+    level = frozen(np.full(1, 0.25))
+    shortcut = Node("shortcut", Conv2d(one), ("real",))
+    branch = (
+        Node("conv", Conv2d(one), ("real",)),
+        Node("if", MultiLevelIF(level, 4), ("conv",)),
+        Node("if.value", Scale(0.25), ("if",)),
+        Node("conv2", Conv2d(frozen(one * 2)), ("if.value",)),
+    )
+    graph = Graph(
+        (
+            Node("x", Input((1, 2, 2), 16)),
+            Node("real", Scale(1 / 16), ("x",)),
+            *((shortcut, *branch) if shortcut_first else (*branch, shortcut)),
+            Node("add", Add(), ("conv2", "shortcut")),
+            Node("if2", MultiLevelIF(level, 4), ("add",)),
+            Node("flat", Flatten(), ("if2",)),
+            Node("head", Linear(frozen(np.ones((3, 4)))), ("flat",)),
+            Node("out", Readout(), ("head",)),
+        ),
+        1,
+    )
+    integer = quantize(graph)
+    unit = 2 * 0.25 / 127  # of conv2, the coarser branch
+    for name in ("shortcut", "conv2", "add"):
+        np.testing.assert_allclose(np.asarray(integer[name].unit), [unit])
+
+
+def test_a_convolution_that_ends_in_the_readout_has_one_unit_for_all_classes() -> None:
+    weight = frozen(np.array([1.0, 10.0, 0.1]).reshape(3, 1, 1, 1))
+    graph = Graph(
+        (
+            Node("x", Input((1, 2, 2), 16)),
+            Node("head", Conv2d(weight), ("x",)),
+            Node("pool", AvgPool2d((2, 2), (2, 2)), ("head",)),
+            Node("flat", Flatten(), ("pool",)),
+            Node("out", Readout(), ("flat",)),
+        ),
+        1,
+    )
+    integer = quantize(graph)
+    assert len(set(np.asarray(integer.output.unit).tolist())) == 1
+    image = np.full((1, 1, 2, 2), 16, np.uint8)
+    assert interpreter.logits(integer, image).tolist() == [[13 * 64, 127 * 64, 64]]
+
+
+@pytest.mark.parametrize("levels", [1, 32, 36, 38, 199, 254, 255])
+def test_rounding_a_level_never_pushes_the_saturation_beyond_24_bits(levels: int) -> None:
+    integer = quantize(conv_net(weight=1e-9, bias=1.0, levels=levels))
+    assert levels * int(integer["if"].op.theta.max()) <= spec.MEMBRANE_LIMIT  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_parameters_that_are_not_finite_are_refused(value: float) -> None:
+    with pytest.raises(GraphError, match=r"'conv' \(Conv2d\) holds NaN or infinite"):
+        quantize(conv_net(weight=value))
