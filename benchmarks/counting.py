@@ -59,7 +59,7 @@ def main() -> None:
     )
     count = len(IMAGES)
     print(f"forward pass (engine)               {1000 * forward / count:8.1f} ms per inference")
-    print(f"forward pass + counts + full report {1000 * report / count:8.1f} ms, {report / forward:.2f}x the forward pass")
+    print(f"forward pass, counts and report     {1000 * report / count:8.1f} ms, {report / forward:.2f}x")
     print(f"interpreter                         {1000 * reference / count:8.1f} ms, {reference / forward:.2f}x")
 
 

@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 a check did not hold, 2 bad usage or bad input, 130 interr
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -39,21 +40,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         command: Command = options.command
-        return command(options)
+        code = command(options)
+        sys.stdout.flush()
     except Snn2chipError as error:
         if options.debug:
             raise
-        print(f"snn2chip: {error}", file=sys.stderr)
-        return error.exit_code
+        return _say(str(error), error.exit_code)
     except KeyboardInterrupt:
-        print("snn2chip: interrupted; files that were there before are as they were", file=sys.stderr)
-        return _INTERRUPTED
-    except BrokenPipeError:  # the reader of our output went away, as 'head' does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return _say("interrupted; files that were there before are as they were", _INTERRUPTED)
     except MemoryError:
-        print("snn2chip: out of memory: use fewer inputs, or a smaller network", file=sys.stderr)
-        return UserError.exit_code
+        return _say("out of memory: use fewer inputs, or a smaller network", UserError.exit_code)
+    except OSError as error:  # files have sentences of their own: what can be left is our standard output
+        if error.errno not in (errno.EPIPE, errno.ENOSPC):
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered has nowhere to go
+        if error.errno == errno.EPIPE:  # the reader of our output went away, as 'head' does
+            return 0
+        return _say("standard output cannot be written: the disk is full", UserError.exit_code)
+    return code
+
+
+def _say(sentence: str, code: int) -> int:
+    print(f"snn2chip: {sentence}", file=sys.stderr)
+    return code
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -217,6 +226,8 @@ def _do_simulate(options: argparse.Namespace) -> int:
     from snn2chip import files, simulation, terminal
     from snn2chip.report.terminal import text
 
+    if options.json == options.html == "-":
+        raise UserError("--json - and --html - both want standard output: give one of them a file")
     with terminal.progress() as say:
         report = simulation.simulate(options.artifact, options.chip, options.input, options.baseline, say)
     if options.json:

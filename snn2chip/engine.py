@@ -6,7 +6,8 @@ otherwise works in float64 or int32. Tests hold it bit-equal to the interpreter.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from functools import reduce
 from typing import Any
 
@@ -32,12 +33,24 @@ def run(graph: Graph, inputs: Array, observers: Sequence[Observer] = (), batch_s
     """
     frames = as_frames(graph, inputs)
     program = [(node, _compile(graph, node)) for node in graph.nodes]
-    # Without oneDNN, torch may take NNPACK's Winograd convolutions, which round even where plain sums are exact.
-    with torch.inference_mode(), torch.backends.nnpack.flags(enabled=False):
+    with torch.inference_mode(), _plain_arithmetic():
         chunks = [_run_batch(graph, program, batch, first, observers) for first, batch in batches(frames, batch_size)]
     if not chunks:
         return np.zeros((0, graph.steps, *graph.signals[graph.output.name].shape), dtype=np.int32)
     return np.concatenate(chunks)
+
+
+@contextlib.contextmanager
+def _plain_arithmetic() -> Iterator[None]:
+    """Products and sums in float32 as they are: without oneDNN, torch may take NNPACK's Winograd convolutions, and at a
+    lower matmul precision bfloat16; both round where plain sums are exact."""
+    precision = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        with torch.backends.nnpack.flags(enabled=False):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(precision)
 
 
 def _run_batch(

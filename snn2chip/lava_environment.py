@@ -165,7 +165,7 @@ def _interpreter(folder: Path) -> Path:
 def _external(python: Path) -> LavaEnvironment:
     version = _version(python)
     if version is None:
-        raise UserError(
+        raise BackendError(
             f"{PYTHON_VARIABLE} names {python}, which does not run as a Python interpreter: correct or unset it"
         )
     return LavaEnvironment(python.parent.parent, python, "external", version)

@@ -56,10 +56,17 @@ def simulate(
     samples = artifact.read_samples(inputs) if inputs else read.samples
     if samples is None:
         raise UserError(f"{read.folder}: it holds NO REAL INPUTS to count events on: give some with --input X.npz")
+    _check_labels(read, samples)
     priced = load_chip(chip or read.description.target)
     own = Contender(read.description.name, read.graph, samples, priced)
     others = _baselines(_names(baselines, read), samples, priced)
     return EnergyReport(tuple(_run(contender, report) for contender in (own, *others)))
+
+
+def _check_labels(read: artifact.Artifact, samples: Samples) -> None:
+    classes = read.graph.signals[read.graph.output.name].shape[0]
+    if samples.y is not None and len(samples.y) and not 0 <= samples.y.min() <= samples.y.max() < classes:
+        raise UserError(f"the labels y hold {samples.y.max()}, but {read.folder} has the classes 0..{classes - 1}")
 
 
 def _run(contender: Contender, report: Callable[[str], None]) -> NetworkReport:

@@ -114,7 +114,7 @@ class Conv2d(BaseOp):
         return np.bincount(group, minlength=self.groups)
 
     def _weights_per_tap(self, channels: range) -> Array:
-        """``[C, Kh, Kw]`` int64: non-zero weights of the output `channels` that each input channel meets in each tap."""
+        """``[C, Kh, Kw]`` int64: non-zero weights of the output `channels` for each input channel and tap."""
         counts = self._outputs_per_group(channels)
         met = np.split(self.weight[channels.start : channels.stop] != 0, np.cumsum(counts)[:-1])
         return np.concatenate([np.count_nonzero(group, axis=0) for group in met])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,12 +63,16 @@ def train(
             terminal and stays quiet in a pipe.
 
     Raises:
-        UserError: an unknown recipe, fewer than one epoch, or a state file that another run left.
+        UserError: an unknown recipe, fewer than one epoch, a seed out of range, an ``out`` that cannot be written, or
+            a state file that another run left.
     """
     chosen = recipes.get(recipe) if isinstance(recipe, str) else recipe
     total = chosen.epochs if epochs is None else epochs
     if total < 1:
         raise UserError(f"train: epochs must be at least 1, not {total}.")
+    if not 0 <= seed < 2**32:
+        raise UserError(f"train: the seed must lie in 0..2**32 - 1, not {seed}.")
+    _check_writable(Path(out))
     data = digits.load()
     run = _Run(chosen, Path(out), seed, total)
     if resume:
@@ -76,6 +81,18 @@ def train(
     with reporting(progress, chosen.name, total) as report:
         run.go_on(train_part, validation, report)
     return run.finish(data.test)
+
+
+def _check_writable(out: Path) -> None:
+    """Before the first epoch, not after the last."""
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out.parent):
+            pass
+    except OSError as error:
+        raise UserError(f"{out}: cannot be written ({error.strerror}): choose another --out") from None
+    if out.is_dir():
+        raise UserError(f"{out}: this is a folder: name a file, such as {out / 'model.pt'}")
 
 
 class _Run:

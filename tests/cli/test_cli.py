@@ -223,6 +223,49 @@ def test_bad_arrays_are_one_sentence(project: Path, tmp_path: Path) -> None:
     assert "no such file" in refused(*arguments, cwd=project)
 
 
+def test_output_that_cannot_be_written_is_one_sentence(project: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", digits.load().test.x[:2])
+    arguments = ("run", "build/model-loihi2", "--input", str(tmp_path / "x.npy"), "--output", "model.pt/y.npy")
+    assert "cannot be written" in refused(*arguments, cwd=project)
+    assert "cannot be written" in refused("train", "--recipe", "digits", "--out", "model.pt/m.pt", cwd=project)
+    assert "both want standard output" in refused("simulate", "--json", "-", "--html", "-", cwd=project)
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "snn2chip", "chips"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert (done.returncode, done.stderr) == (2, "snn2chip: standard output cannot be written: the disk is full\n")
+
+
+def test_a_reader_that_goes_away_is_no_error(project: Path) -> None:
+    script = f"{sys.executable} -m snn2chip inspect model.pt | head -n 1; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", script], cwd=project, capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    assert done.stdout.splitlines()[-1] == "0"
+
+
+def test_labels_that_the_network_does_not_have_are_refused(project: Path, tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", x=digits.load().test.x[:2], y=np.array([3, 10]))
+    sentence = refused("simulate", "build/model-loihi2", "--input", str(tmp_path / "x.npz"), cwd=project)
+    assert "the labels y hold 10" in sentence
+
+
+def test_a_broken_lava_environment_does_not_keep_the_other_forms_from_running(project: Path) -> None:
+    environment = {**os.environ, "SNN2CHIP_LAVA_PYTHON": "/bin/false"}
+    done = subprocess.run(
+        [sys.executable, "-m", "snn2chip", "export", "model.pt", "--out", "build/without-lava"],
+        cwd=project,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    shutil.rmtree(project / "build/without-lava")
+    assert done.returncode == 0, done.stderr
+    assert "certificate: NOT RUN" in done.stdout
+    assert "SNN2CHIP_LAVA_PYTHON names /bin/false, which does not run" in done.stdout
+    assert done.stdout.count("EXACT") == 3
+
+
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:
     done = command("export", "nowhere.pt", "--debug", cwd=tmp_path)
     assert done.returncode != 0
