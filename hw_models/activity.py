@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,11 +37,19 @@ class Tally:
     active: NDArray[np.int64]
 
 
+@dataclass(frozen=True)
+class Row:
+    """One spatial pattern of a population's positions, and the channels that have it."""
+
+    number: int
+    channels: NDArray[np.bool_]
+
+
 class Loads:
     """Loads per core that are linear in a 0/1 mask over a population's positions.
 
-    A load is a sum over terms ``weight[channel] * pattern[row, column]``: layers repeat few patterns over many channels
-    and cores, which keeps the product small.
+    A load is a sum of terms ``weight[channel] * pattern[row, column]``. Layers repeat few patterns over many channels
+    and cores: the mask is multiplied with each pattern once, and what remains are small sums over channels.
     """
 
     def __init__(self, shape: Shape, cores: int) -> None:
@@ -48,37 +57,56 @@ class Loads:
         self.places = int(np.prod(shape[1:]))
         self.cores = cores
         self._patterns: dict[bytes, tuple[int, Array]] = {}
-        self._terms: list[tuple[int, int, Array]] = []
-        self._matrices: tuple[Array, Array] | None = None
+        #: Terms with one weight for all channels, and the others with the channels that have a weight.
+        self._uniform: list[tuple[int, int, float]] = []
+        self._by_channel: list[tuple[int, int, slice, Floats]] = []
 
-    def add(self, core: int, weight: Array, places: Array) -> None:
-        """Add ``weight [C]`` times the rows of ``places [C, *spatial]`` (the same row for many channels, as a rule)."""
+    def rows(self, places: Array) -> list[Row]:
+        """The spatial patterns of ``places [C, *spatial]`` (the same for many channels, as a rule)."""
         rows = places.reshape(self.channels, self.places).astype(np.int64)
-        used = (weight != 0) & rows.any(axis=1)
-        while used.any():
-            row = rows[np.argmax(used)]
-            same = used & (rows == row).all(axis=1)
+        left, found = rows.any(axis=1), []
+        while left.any():
+            row = rows[np.argmax(left)]
+            same = left & (rows == row).all(axis=1)
             number, _ = self._patterns.setdefault(row.tobytes(), (len(self._patterns), row))
-            self._terms.append((core, number, np.where(same, weight, 0.0)))
-            used &= ~same
+            found.append(Row(number, same))
+            left &= ~same
+        return found
+
+    def add(self, core: int, weight: Array, rows: list[Row]) -> None:
+        """Add ``weight [C]`` times what `rows` made of the places."""
+        for row in rows:
+            self._add(core, row.number, np.where(row.channels, weight, 0.0))
+
+    def _add(self, core: int, number: int, weight: Floats) -> None:
+        used = np.flatnonzero(weight)
+        if not used.size:
+            return
+        if (weight == weight[0]).all():
+            self._uniform.append((core, number, float(weight[0])))
+            return
+        part = slice(int(used[0]), int(used[-1]) + 1)
+        self._by_channel.append((core, number, part, weight[part].copy()))
 
     def measure(self, mask: Array) -> Floats:
         """Loads ``[B, cores]`` of a mask ``[B, *shape]`` (float32, 0 or 1)."""
-        if not self._terms:
-            return np.zeros((len(mask), self.cores))
-        patterns, weights = self._matrices or self._build()
-        counts = mask.reshape(len(mask), self.channels, self.places) @ patterns
-        loads: Floats = counts.reshape(len(mask), -1).astype(np.float64) @ weights
+        loads = np.zeros((len(mask), self.cores))
+        if not self._patterns:
+            return loads
+        counts = mask.reshape(len(mask), self.channels, self.places) @ self._matrix
+        counts = counts.transpose(2, 0, 1).astype(np.float64)
+        overall = counts.sum(axis=2)
+        for core, number, scale in self._uniform:
+            loads[:, core] += overall[number] * scale
+        for core, number, part, weight in self._by_channel:
+            loads[:, core] += counts[number, :, part] @ weight
         return loads
 
-    def _build(self) -> tuple[Array, Array]:
-        rows = np.stack([row for _, row in self._patterns.values()], axis=1)
-        dtype = kernels.exact_float(int(rows.sum(axis=0).max()))
-        weights = np.zeros((self.channels, len(self._patterns), self.cores))
-        for core, number, weight in self._terms:
-            weights[:, number, core] += weight
-        self._matrices = rows.astype(dtype), weights.reshape(-1, self.cores)
-        return self._matrices
+    @cached_property
+    def _matrix(self) -> Array:
+        """The patterns as columns, in the float type in which products with a mask are exact."""
+        columns = np.stack([row for _, row in self._patterns.values()], axis=1)
+        return columns.astype(kernels.exact_float(int(columns.sum(axis=0).max())))
 
 
 @dataclass(frozen=True)

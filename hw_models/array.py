@@ -17,9 +17,9 @@ from snn2chip.hw_models import pricing
 from snn2chip.hw_models.activity import Activity
 from snn2chip.hw_models.chip import Chip
 from snn2chip.hw_models.counts import Counts, Flow, count, mean
-from snn2chip.hw_models.neurocore import met_and_places
 from snn2chip.hw_models.results import ActionRow, Latency, LayerRow
 from snn2chip.hw_models.sram import Accesses, Memory, arithmetic
+from snn2chip.hw_models.traffic import met_and_places
 from snn2chip.lowering import Network, Population, Projection, Role
 from snn2chip.ops import Conv2d
 

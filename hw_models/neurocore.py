@@ -7,7 +7,7 @@ lasts as long as its slowest core, and then the barrier. Messages travel while c
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -20,29 +20,12 @@ from snn2chip.hw_models.chip import Chip
 from snn2chip.hw_models.counts import Counts, count, mean
 from snn2chip.hw_models.placement import Placement, Slot
 from snn2chip.hw_models.results import Latency, LayerRow, MemoryRow
+from snn2chip.hw_models.traffic import Traffic, alike, met_and_places, traffic_of
 from snn2chip.lowering import Network, Population, Projection, Role
 
 #: Memories by the actions that read and write them. The chip states the words of synapse, axon_in and axon_out; the
 #: others are as wide as what they hold.
 MEMORIES = ("synapse", "axon_in", "accumulator", "state", "axon_out", "delay")
-
-
-@dataclass(frozen=True)
-class Traffic:
-    """How the events of one projection become messages: int64 maps over the positions of the source.
-
-    Attributes:
-        messages: cores that an event goes to.
-        hops_x, hops_y: links between tiles that its messages cross.
-        crossings: borders between chips that its messages cross.
-        words: words of synaptic memory that its arrival reads.
-    """
-
-    messages: Array
-    hops_x: Array
-    hops_y: Array
-    crossings: Array
-    words: Array
 
 
 @dataclass(frozen=True)
@@ -81,10 +64,12 @@ class Neurocores:
         if self.network[projection.source].payload_bits:
             operation += self.cycles("payload_multiply", projection.target)
         arrival = self.cycles("axon_in_read", projection.target)
-        for slot in self.placement.slots[projection.target]:
-            met, places = met_and_places(projection, slot.region)
-            loads.add(slot.index, met * operation, places)
-            loads.add(slot.index, (met > 0) * arrival, places > 0)
+        for slots in alike(self.placement, projection):
+            met, places = met_and_places(projection, slots[0].region)
+            many, once = loads.rows(places), loads.rows(places > 0)
+            for slot in slots:
+                loads.add(slot.index, met * operation, many)
+                loads.add(slot.index, (met > 0) * arrival, once)
 
     def _add_departures(self, loads: Loads, population: Population) -> None:
         if not (slots := self.placement.slots[population.name]):
@@ -93,9 +78,10 @@ class Neurocores:
         copies = np.zeros(population.shape, dtype=np.int64)
         for projection in self.network.outgoing[population.name]:
             copies += self.traffic[projection].messages
-        weight = np.full(population.shape[0], message)
-        for slot in slots:
-            loads.add(slot.index, weight, copies * region_of(slot.region, population.shape))
+        for rows, neighbours in _by_rows(slots).items():
+            patterns = loads.rows(copies * _band(rows, population))
+            for slot in neighbours:
+                loads.add(slot.index, message * _channels(slot.region, population), patterns)
 
     def _visited(self) -> Mapping[str, Loads]:
         """Per population with neurons that may stay untouched: the cycles of an active update beyond an idle one."""
@@ -104,8 +90,11 @@ class Neurocores:
             if population.role is Role.INPUT or population.biased.all():
                 continue
             found = loads[population.name] = Loads(population.shape, self.placement.cores)
-            for slot in self.placement.slots[population.name]:
-                found.add(slot.index, self._active_cycles(population), region_of(slot.region, population.shape))
+            cycles = self._active_cycles(population)
+            for rows, neighbours in _by_rows(self.placement.slots[population.name]).items():
+                patterns = found.rows(_band(rows, population))
+                for slot in neighbours:
+                    found.add(slot.index, cycles * _channels(slot.region, population), patterns)
         return loads
 
     def _active_cycles(self, population: Population) -> Array:
@@ -124,44 +113,13 @@ class Neurocores:
     @cached_property
     def traffic(self) -> Mapping[Projection, Traffic]:
         return {
-            projection: self._traffic(projection)
+            projection: traffic_of(self.placement, projection, self.word_bits("synapse"))
             for population in self.network.populations
             for projection in population.projections
         }
 
-    def _traffic(self, projection: Projection) -> Traffic:
-        zeros = np.zeros(projection.shape, dtype=np.int64)
-        found = Traffic(zeros, zeros.copy(), zeros.copy(), zeros.copy(), zeros.copy())
-        x, y, chip = self._homes(projection.source)
-        for slot in self.placement.slots[projection.target]:
-            met, places = met_and_places(projection, slot.region)
-            reached = (places > 0).astype(np.int64)
-            found.messages[...] += reached
-            found.hops_x[...] += reached * np.abs(x - slot.x)
-            found.hops_y[...] += reached * np.abs(y - slot.y)
-            found.crossings[...] += reached * np.abs(chip - slot.chip)
-            found.words[...] += places * _along_channels(self._words(projection, met), places)
-        return found
-
-    def _words(self, projection: Projection, met: Array) -> Array:
-        """Words that hold the weights of the channels met at one place."""
-        if not projection.is_weighted:
-            return np.zeros_like(met)
-        return -(-met * projection.weight_bits // self.word_bits("synapse"))
-
     def word_bits(self, memory: str) -> int:
         return self.chip.count(f"words.{memory}")
-
-    def _homes(self, name: str) -> tuple[Array, Array, Array]:
-        """Tile and chip of every neuron of a population; the input enters at tile 0, 0 of the first chip."""
-        shape = self.network[name].shape
-        x, y, chip = (np.zeros(shape, dtype=np.int64) for _ in range(3))
-        for slot in self.placement.slots[name]:
-            inside = region_of(slot.region, shape)
-            x += slot.x * inside
-            y += slot.y * inside
-            chip += slot.chip * inside
-        return x, y, chip
 
     # -- what follows from the run ---------------------------------------------------------------------------------
 
@@ -175,7 +133,7 @@ class Neurocores:
 
     def layers(self, activity: Activity) -> tuple[LayerRow, ...]:
         """A row per population, the input first."""
-        work = self._work(activity)
+        work = self.work(activity)
         return tuple(self._layer(activity, population, work) for population in self.network.populations)
 
     def _layer(self, activity: Activity, population: Population, work: Floats) -> LayerRow:
@@ -285,7 +243,7 @@ class Neurocores:
     def _all_slots(self) -> tuple[Slot, ...]:
         return tuple(slot for slots in self.placement.slots.values() for slot in slots)
 
-    def _work(self, activity: Activity) -> Floats:
+    def work(self, activity: Activity) -> Floats:
         """Cycles ``[samples, T, cores]`` of every core in each of its own T steps, updates included."""
         assert activity.work is not None
         constant = np.zeros(self.placement.cores)
@@ -300,7 +258,7 @@ class Neurocores:
 
     def latency(self, activity: Activity) -> Latency:
         """Time of an inference alone, and the interval between inferences in an endless stream of these samples."""
-        work, barrier = self._work(activity), self._barrier()
+        work, barrier = self.work(activity), self._barrier()
         depth = np.array([self.network[slot.population].depth for slot in self._all_slots()])
         alone = self._alone(work, depth) + self.latency_steps * barrier
         stream = work.reshape(-1, work.shape[2])
@@ -334,11 +292,20 @@ class Neurocores:
         return self.cycles("barrier", self.network.graph.output.name)
 
 
-def met_and_places(projection: Projection, region: Region) -> tuple[Array, Array]:
-    """Channels met ``[C]`` and target places ``[*shape]`` of each source position: their product is the fan-out."""
-    met = projection.channels_met(region)
-    return met, projection.fan_out(region) // _along_channels(np.maximum(met, 1), np.empty(projection.shape))
+def _by_rows(slots: Sequence[Slot]) -> dict[range, list[Slot]]:
+    groups: dict[range, list[Slot]] = {}
+    for slot in slots:
+        groups.setdefault(slot.region.rows, []).append(slot)
+    return groups
 
 
-def _along_channels(values: Array, like: Array) -> Array:
-    return values.reshape((-1,) + (1,) * (like.ndim - 1))
+def _band(rows: range, population: Population) -> Array:
+    """1 in these rows of every channel: int64 of the population's shape."""
+    return region_of(Region(range(population.shape[0]), rows), population.shape)
+
+
+def _channels(region: Region, population: Population) -> Array:
+    """1 for the region's channels: float64 ``[C]``."""
+    inside = np.zeros(population.shape[0])
+    inside[region.channels.start : region.channels.stop] = 1.0
+    return inside

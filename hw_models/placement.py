@@ -10,7 +10,6 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -200,10 +199,8 @@ class Needs:
 
     def _axons_out(self, channels: Sequence[range], rows: Sequence[range]) -> int:
         """Pairs of a neuron of a region and a core that it reaches: an entry each."""
-        by_row = self._copies.reshape(
-            self.population.shape[0], len(self._copies[0]) if self._copies.ndim > 1 else 1, -1
-        )
-        per_row = by_row.sum(axis=2)
+        shape = self.population.shape
+        per_row = self._copies.reshape(shape[0], shape[1] if len(shape) == 3 else 1, -1).sum(axis=2)
         return max(
             int(per_row[part.start : part.stop, row.start : row.stop].sum()) for part in channels for row in rows
         )

@@ -60,6 +60,11 @@ class Projection:
         return isinstance(self.op, (Conv2d, Linear))
 
     @property
+    def is_dense(self) -> bool:
+        """Whether every source channel meets every target channel: then only a region's rows say what reaches it."""
+        return isinstance(self.op, Linear) or (isinstance(self.op, Conv2d) and self.op.groups == 1)
+
+    @property
     def is_identity(self) -> bool:
         """Whether every position reaches its own place and no other."""
         return isinstance(self.op, Add)

@@ -3,7 +3,7 @@
 At T = 1 the neuron has no past, and ``clip(floor(v / theta), 0, N)`` is the number of k in 1..N with
 ``v >= k * theta``: N binary neurons with thresholds theta, 2 theta, .. N theta. Each is sent through a copy of the
 same weight, so that the sum over the copies is the graded product. Sums and pools of spikes, which would make values
-above 1, are taken into the synapses behind them. The input becomes one binary channel per grey level (thermometer code).
+above 1, are taken into the synapses behind them. The input becomes one binary channel per grey level, a thermometer.
 
 With several steps the soft reset couples the levels, so that N > 1 is refused; N = 1 needs only the input expanded.
 """

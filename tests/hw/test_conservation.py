@@ -106,7 +106,7 @@ def test_work_of_every_core_and_step_against_a_plain_count(many_cores: Chip, cas
     activity = model.activity(len(case.inputs))
     interpreter.run(case.graph, case.inputs, [activity])
     expected = plain_work(model, tensors)
-    np.testing.assert_allclose(model._work(activity), expected, rtol=1e-12)
+    np.testing.assert_allclose(model.work(activity), expected, rtol=1e-12)
     latency = model.latency(activity)
     busiest = expected.sum(axis=1).max(axis=1).mean()
     assert latency.cycles is not None

@@ -8,7 +8,7 @@ from hypothesis import assume, given, settings
 
 from snn2chip.errors import GraphError
 from snn2chip.graph import Graph, Node, Region, frozen
-from snn2chip.hw_models.neurocore import met_and_places
+from snn2chip.hw_models.traffic import met_and_places
 from snn2chip.lowering import Network, Role, to_populations
 from snn2chip.ops import Conv2d, Flatten, Input, MultiLevelIF, Readout, SumPool2d
 from tests.differential.strategies import Case, cases

@@ -1,0 +1,92 @@
+"""How the events of a projection become messages between cores: maps over the positions of its source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from snn2chip.graph import Array, Region
+from snn2chip.hw_models.activity import region_of
+from snn2chip.hw_models.placement import Placement, Slot, pattern_key
+from snn2chip.lowering import Projection
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """How the events of one projection become messages: int64 maps over the positions of the source.
+
+    Attributes:
+        messages: cores that an event goes to.
+        hops_x, hops_y: links between tiles that its messages cross.
+        crossings: borders between chips that its messages cross.
+        words: words of synaptic memory that its arrival reads.
+    """
+
+    messages: Array
+    hops_x: Array
+    hops_y: Array
+    crossings: Array
+    words: Array
+
+
+def traffic_of(placement: Placement, projection: Projection, word_bits: int) -> Traffic:
+    """The traffic of a projection, for words of synaptic memory that are `word_bits` wide."""
+    zeros = np.zeros(projection.shape, dtype=np.int64)
+    found = Traffic(zeros, zeros.copy(), zeros.copy(), zeros.copy(), zeros.copy())
+    x, y, chip = _homes(placement, projection.source)
+    for slots in alike(placement, projection):
+        met, places = met_and_places(projection, slots[0].region)
+        reached = (places > 0).astype(np.int64)
+        found.messages[...] += len(slots) * reached
+        found.hops_x[...] += reached * _distances(x, [slot.x for slot in slots])
+        found.hops_y[...] += reached * _distances(y, [slot.y for slot in slots])
+        found.crossings[...] += reached * _distances(chip, [slot.chip for slot in slots])
+        found.words[...] += len(slots) * places * _along_channels(_words(projection, met, word_bits), places)
+    return found
+
+
+def _words(projection: Projection, met: Array, word_bits: int) -> Array:
+    """Words that hold the weights of the channels met at one place."""
+    if not projection.is_weighted:
+        return np.zeros_like(met)
+    return -(-met * projection.weight_bits // word_bits)
+
+
+def alike(placement: Placement, projection: Projection) -> list[list[Slot]]:
+    """The cores of the target, grouped by what of the source reaches them, and with how many channels."""
+    groups: dict[Any, list[Slot]] = {}
+    for slot in placement.slots[projection.target]:
+        key = (*pattern_key(projection, slot.region), len(slot.region.channels))
+        groups.setdefault(key, []).append(slot)
+    return list(groups.values())
+
+
+def _homes(placement: Placement, name: str) -> tuple[Array, Array, Array]:
+    """Tile and chip of every neuron of a population; the input enters at tile 0, 0 of the first chip."""
+    shape = placement.network[name].shape
+    x, y, chip = (np.zeros(shape, dtype=np.int64) for _ in range(3))
+    for slot in placement.slots[name]:
+        inside = region_of(slot.region, shape)
+        x += slot.x * inside
+        y += slot.y * inside
+        chip += slot.chip * inside
+    return x, y, chip
+
+
+def met_and_places(projection: Projection, region: Region) -> tuple[Array, Array]:
+    """Channels met ``[C]`` and target places ``[*shape]`` of each source position: their product is the fan-out."""
+    met = projection.channels_met(region)
+    return met, projection.fan_out(region) // _along_channels(np.maximum(met, 1), np.empty(projection.shape))
+
+
+def _along_channels(values: Array, like: Array) -> Array:
+    return values.reshape((-1,) + (1,) * (like.ndim - 1))
+
+
+def _distances(positions: Array, targets: list[int]) -> Array:
+    """For every position on an axis, the sum of its distances to the targets."""
+    found, where = np.unique(positions, return_inverse=True)
+    sums = np.abs(found[:, None] - np.array(targets)[None, :]).sum(axis=1)
+    return np.asarray(sums[where.reshape(positions.shape)])
