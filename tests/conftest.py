@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import signal
 
 # Before NumPy or torch is imported: the tests already run in several processes, and small matrices lose time to
 # threads that fight over the cores. Child processes inherit it.
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
+
+# A shell that runs the tests in the background makes them, and all their children, deaf to Ctrl-C: some tests press it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 from hypothesis import HealthCheck, settings  # noqa: E402  # plug-ins of it import NumPy
 
