@@ -34,6 +34,7 @@ check: lint types test  ## lint, types and every test
 .PHONY: lint
 lint: $(READY)  ## ruff
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 
 .PHONY: types
 types: $(READY)  ## mypy --strict

@@ -95,9 +95,7 @@ def test_arrows_point_down(modules: dict[str, Path]) -> None:
 
 
 def _allowed(source: str, target: str) -> bool:
-    return (
-        source == target or _layer(target) < _layer(source) or target in SIBLINGS.get(source, frozenset())
-    )
+    return source == target or _layer(target) < _layer(source) or target in SIBLINGS.get(source, frozenset())
 
 
 def test_the_package_root_imports_only_what_is_light(modules: dict[str, Path]) -> None:

@@ -23,9 +23,7 @@ def setuptools_table(root: Path) -> dict[str, Any]:
     return table
 
 
-def test_the_list_names_every_package(
-    setuptools_table: dict[str, Any], modules: dict[str, Path]
-) -> None:
+def test_the_list_names_every_package(setuptools_table: dict[str, Any], modules: dict[str, Path]) -> None:
     on_disk = sorted(name for name, path in modules.items() if path.name == "__init__.py")
     assert sorted(setuptools_table["packages"]) == on_disk
 

@@ -1,7 +1,7 @@
 """Hypothesis strategies for random legal integer networks and their inputs.
 
-    @given(cases(max_steps=1, max_levels=4))
-    def test_it(case: Case) -> None: ...
+@given(cases(max_steps=1, max_levels=4))
+def test_it(case: Case) -> None: ...
 """
 
 from __future__ import annotations
