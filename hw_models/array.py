@@ -16,7 +16,7 @@ from snn2chip.graph import Region
 from snn2chip.hw_models import pricing
 from snn2chip.hw_models.activity import Activity
 from snn2chip.hw_models.chip import Chip
-from snn2chip.hw_models.counts import Counts, Flow, count, mean
+from snn2chip.hw_models.counts import Costs, Counts, Flow, Priced, count, mean
 from snn2chip.hw_models.results import ActionRow, Latency, LayerRow
 from snn2chip.hw_models.sram import Accesses, Memory, arithmetic
 from snn2chip.hw_models.traffic import met_and_places
@@ -81,29 +81,13 @@ class DenseArray:
         accesses = [found for found in self._accesses(counts, works) if found.reads or found.writes]
         priced = [row for found in accesses for row in found.priced(self.chip, population.name)]
         rows = pricing.merge_actions([*priced, *self._arithmetic(counts, works)])
-        return LayerRow(
-            name=population.name,
-            operation=population.operation,
-            neurons=population.neurons,
-            cores=None,
-            depth=population.depth,
-            weights=counts.weights,
-            events_in=counts.events_in,
-            events_out=counts.events_out,
-            spikes_out=counts.spikes_out,
-            activity=counts.events_out / (population.signal.size * self.steps),
-            synaptic_operations=counts.operations,
-            effective_operations=counts.effective,
-            unary_operations=counts.unary,
+        memories = pricing.merge_memories(found.row for found in accesses)
+        costs = Costs(
             neuron_updates=float(population.neurons * self.steps),
             payload_bits=0.0,
-            messages=None,
-            hops=None,
             cycles=math.fsum(work.cycles for work in works),
-            energy=pricing.energy(rows),
-            actions=rows,
-            memories=pricing.merge_memories(found.row for found in accesses),
         )
+        return counts.row(self.steps, Priced(pricing.energy(rows), rows, memories), costs)
 
     def _work(self, activity: Activity, flow: Flow) -> Work:
         projection = flow.projection

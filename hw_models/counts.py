@@ -9,6 +9,7 @@ import numpy as np
 
 from snn2chip.graph import Array, Region
 from snn2chip.hw_models.activity import Activity
+from snn2chip.hw_models.results import ActionRow, LayerRow, MemoryRow, Range
 from snn2chip.lowering import Population, Projection
 
 
@@ -27,6 +28,27 @@ class Flow:
     operations: float
     effective: float
     unary: float
+
+
+@dataclass(frozen=True)
+class Priced:
+    """Energy of a population, as `LayerRow` has it."""
+
+    energy: Range
+    actions: tuple[ActionRow, ...]
+    memories: tuple[MemoryRow, ...]
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Physical counts of a population, as `LayerRow` has them; None for what the model does not know."""
+
+    neuron_updates: float
+    payload_bits: float
+    cycles: float | None
+    cores: int | None = None
+    messages: float | None = None
+    hops: float | None = None
 
 
 @dataclass(frozen=True)
@@ -67,6 +89,33 @@ class Counts:
     @property
     def weights(self) -> int:
         return sum(flow.projection.weights for flow in self.flows)
+
+    def row(self, steps: int, priced: Priced, costs: Costs) -> LayerRow:
+        """The report's row: what was counted here, beside what one model made of it."""
+        population = self.population
+        return LayerRow(
+            name=population.name,
+            operation=population.operation,
+            neurons=population.neurons,
+            cores=costs.cores,
+            depth=population.depth,
+            weights=self.weights,
+            events_in=self.events_in,
+            events_out=self.events_out,
+            spikes_out=self.spikes_out,
+            activity=self.events_out / (population.signal.size * steps),
+            synaptic_operations=self.operations,
+            effective_operations=self.effective,
+            unary_operations=self.unary,
+            neuron_updates=costs.neuron_updates,
+            payload_bits=costs.payload_bits,
+            messages=costs.messages,
+            hops=costs.hops,
+            cycles=costs.cycles,
+            energy=priced.energy,
+            actions=priced.actions,
+            memories=priced.memories,
+        )
 
 
 def mean(positions: Array, fan_out: Array, samples: int) -> float:

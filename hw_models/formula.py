@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from snn2chip.hw_models import pricing
 from snn2chip.hw_models.activity import Activity
 from snn2chip.hw_models.chip import Chip
-from snn2chip.hw_models.counts import Counts, Flow, count
+from snn2chip.hw_models.counts import Costs, Counts, Flow, Priced, count
 from snn2chip.hw_models.results import ActionRow, Latency, LayerRow
 from snn2chip.hw_models.sram import Accesses, Memory, arithmetic
 from snn2chip.lowering import Network, Population, Role
@@ -50,29 +50,13 @@ class Formula:
         actions = [row for found in accesses for row in found.priced(self.chip, population.name)]
         rows = pricing.merge_actions([*actions, *self._arithmetic(counts)])
         copies = len(self.network.outgoing[population.name])
-        return LayerRow(
-            name=population.name,
-            operation=population.operation,
-            neurons=population.neurons,
-            cores=None,
-            depth=population.depth,
-            weights=counts.weights,
-            events_in=counts.events_in,
-            events_out=counts.events_out,
-            spikes_out=counts.spikes_out,
-            activity=counts.events_out / (population.signal.size * self.steps),
-            synaptic_operations=counts.operations,
-            effective_operations=counts.effective,
-            unary_operations=counts.unary,
+        memories = pricing.merge_memories(found.row for found in accesses)
+        costs = Costs(
             neuron_updates=float(population.neurons * self.steps),
             payload_bits=population.payload_bits * counts.events_out * copies,
-            messages=None,
-            hops=None,
             cycles=None,
-            energy=pricing.energy(rows),
-            actions=rows,
-            memories=pricing.merge_memories(found.row for found in accesses),
         )
+        return counts.row(self.steps, Priced(pricing.energy(rows), rows, memories), costs)
 
     def _accesses(self, counts: Counts) -> Iterable[Accesses]:
         population = counts.population

@@ -17,7 +17,7 @@ from snn2chip.graph import Array, Region
 from snn2chip.hw_models import pricing
 from snn2chip.hw_models.activity import Activity, Floats, Loads, Watch, region_of
 from snn2chip.hw_models.chip import Chip
-from snn2chip.hw_models.counts import Counts, count, mean
+from snn2chip.hw_models.counts import Costs, Counts, Priced, count, mean
 from snn2chip.hw_models.placement import Placement, Slot
 from snn2chip.hw_models.results import Latency, LayerRow, MemoryRow
 from snn2chip.hw_models.traffic import Traffic, alike, met_and_places, traffic_of
@@ -142,29 +142,16 @@ class Neurocores:
         actions = {**self._arriving(activity, counts), **self._updating(counts), **self._leaving(activity, population)}
         rows = pricing.priced(self.chip, population.name, actions)
         cycles = work[:, :, [slot.index for slot in slots]].max(axis=2, initial=0.0).sum(axis=1).mean()
-        return LayerRow(
-            name=population.name,
-            operation=population.operation,
-            neurons=population.neurons,
-            cores=len(slots),
-            depth=population.depth,
-            weights=counts.weights,
-            events_in=counts.events_in,
-            events_out=counts.events_out,
-            spikes_out=counts.spikes_out,
-            activity=counts.events_out / (population.signal.size * self.steps),
-            synaptic_operations=counts.operations,
-            effective_operations=counts.effective,
-            unary_operations=counts.unary,
+        costs = Costs(
             neuron_updates=actions.get("neuron_update_active", 0.0) + actions.get("neuron_update_inactive", 0.0),
             payload_bits=population.payload_bits * actions["message"],
+            cycles=float(cycles),
+            cores=len(slots),
             messages=actions["message"],
             hops=actions["hop_x"] + actions["hop_y"],
-            cycles=float(cycles),
-            energy=pricing.energy(rows),
-            actions=rows,
-            memories=self._memories(population, actions),
         )
+        priced = Priced(pricing.energy(rows), rows, self._memories(population, actions))
+        return counts.row(self.steps, priced, costs)
 
     def _arriving(self, activity: Activity, counts: Counts) -> dict[str, float]:
         words = arrivals = delayed = 0.0

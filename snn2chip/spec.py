@@ -35,6 +35,15 @@ def check_integer(graph: Graph) -> None:
         raise GraphError(f"node {graph.output.name!r}: logits summed over {graph.steps} steps may leave 32 bits")
 
 
+def broken_rule(graph: Graph) -> str | None:
+    """The rule that `graph` breaks, as `check_integer` words it; None for a legal integer graph."""
+    try:
+        check_integer(graph)
+    except GraphError as error:
+        return str(error)
+    return None
+
+
 def _check_ends(graph: Graph) -> None:
     inputs, outputs = graph.of_kind(Input), graph.of_kind(Readout)
     if len(inputs) != 1 or inputs[0] is not graph.input:

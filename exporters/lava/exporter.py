@@ -12,7 +12,7 @@ from snn2chip.exporters.lava import form
 from snn2chip.exporters.lava.host import run
 from snn2chip.exporters.lava.partition import Stages
 from snn2chip.graph import Array, Graph
-from snn2chip.spec import check_integer
+from snn2chip.spec import broken_rule
 
 #: Seconds for all samples of a certificate: a residual network on maps of 32x32 needs minutes for 512 of them.
 TIMEOUT = 1800.0
@@ -46,11 +46,7 @@ class LavaExporter:
 
     def refusal(self, graph: Graph) -> str | None:
         """None for every legal integer graph; else the rule that it breaks."""
-        try:
-            check_integer(graph)
-        except GraphError as error:
-            return str(error)
-        return None
+        return broken_rule(graph)
 
     def write(self, graph: Graph, folder: Path) -> dict[str, Any]:
         """See `snn2chip.exporters.base.Exporter.write`."""

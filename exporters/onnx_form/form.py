@@ -7,7 +7,7 @@ from typing import Any
 
 import onnx
 
-from snn2chip.errors import GraphError, UserError
+from snn2chip.errors import UserError
 from snn2chip.exporters.base import Executor
 from snn2chip.exporters.onnx_form.execute import OnnxRuntime
 from snn2chip.exporters.onnx_form.model import IR_VERSION, build
@@ -16,7 +16,7 @@ from snn2chip.exporters.onnx_form.neuron import OPSET
 from snn2chip.exporters.onnx_form.rules import RULES
 from snn2chip.graph import Graph, parameters
 from snn2chip.ops import Input
-from snn2chip.spec import check_integer
+from snn2chip.spec import broken_rule
 
 #: A protobuf message ends at 2 GiB; weights are kept inside the file.
 LARGEST_FILE = 2**31 - 1
@@ -36,11 +36,7 @@ class OnnxExporter:
                 return f"node {node.name!r} ({node.kind}) has no integer ONNX form"
         if reason := _too_large(graph):
             return reason
-        try:
-            check_integer(graph)
-        except GraphError as error:
-            return str(error)
-        return None
+        return broken_rule(graph)
 
     def write(self, graph: Graph, folder: Path) -> dict[str, Any]:
         """Write ``model.onnx`` into `folder`. Returns notes; UserError where `refusal` has something to say."""
