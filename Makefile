@@ -22,7 +22,7 @@ demo: $(READY) $(LAVA_READY)  ## digits, from the trained model to a certificate
 
 .PHONY: test
 test: $(READY) $(LAVA_READY) browser  ## every test
-	$(BIN)/pytest -n $(WORKERS) --dist loadgroup --durations=10 -rs
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile --durations=10 -rs
 
 .PHONY: test-peers
 test-peers:  ## comparisons with other projects' tools

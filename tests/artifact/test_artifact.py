@@ -18,8 +18,6 @@ from snn2chip import api, artifact, files
 from snn2chip.errors import UserError
 from snn2chip.hw_models.chip import load_chip
 
-pytestmark = pytest.mark.xdist_group("artifact")
-
 
 @pytest.fixture
 def folder(original: Path, tmp_path: Path) -> Path:

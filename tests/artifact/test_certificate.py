@@ -17,8 +17,6 @@ from snn2chip import api, artifact, certify, graph_io
 from snn2chip.graph import Array, frozen
 from snn2chip.ops import Conv2d
 
-pytestmark = pytest.mark.xdist_group("artifact")
-
 
 @pytest.fixture
 def folder(original: Path, tmp_path: Path) -> Path:

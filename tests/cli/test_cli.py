@@ -18,9 +18,6 @@ import pytest
 from snn2chip import artifact, zoo
 from snn2chip.training import digits
 
-# One process runs them all, so that the export of the fixture runs once.
-pytestmark = pytest.mark.xdist_group("cli")
-
 COMMANDS = ("train", "export", "run", "verify", "simulate", "compare", "inspect", "chips", "doctor")
 
 

@@ -14,10 +14,6 @@ from tests.report.browser import chromium, console
 DEMO = Path(__file__).parents[2] / "examples" / "digits" / "demo.py"
 
 
-# One process runs them all, so that the demo runs once.
-pytestmark = pytest.mark.xdist_group("demo")
-
-
 @pytest.fixture(scope="module")
 def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the demo leaves behind, run in an empty folder."""

@@ -14,8 +14,6 @@ from snn2chip import lava_environment
 from snn2chip.errors import BackendError, UserError
 from snn2chip.lava_environment import MARKER, LavaEnvironment
 
-pytestmark = pytest.mark.xdist_group("lava")
-
 
 @pytest.fixture(autouse=True)
 def no_variables(monkeypatch: pytest.MonkeyPatch) -> None:

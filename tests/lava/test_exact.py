@@ -21,7 +21,6 @@ from snn2chip.lava_environment import LavaEnvironment
 from snn2chip.ops import MultiLevelIF
 from tests.differential.strategies import Case, cases
 
-pytestmark = pytest.mark.xdist_group("lava")
 CUTS: tuple[Stages, ...] = ("per-layer", 1, 2)
 
 

@@ -21,7 +21,6 @@ from snn2chip.graph import Array, Graph
 from tests.lava.conftest import MARKED
 from tests.lava.faults import Faulty, at_marked_layer
 
-pytestmark = pytest.mark.xdist_group("lava")
 Make = Callable[..., Faulty]
 
 #: Generous: the machine may be busy. What is asserted is that nobody waits for a time-out of minutes.

@@ -15,8 +15,6 @@ from snn2chip.exporters.lava import write
 from snn2chip.graph import Array, Graph
 from snn2chip.lava_environment import LavaEnvironment
 
-pytestmark = pytest.mark.xdist_group("lava")
-
 #: A user's program: Lava's own ring buffers before and behind the network, Lava's own choice of models.
 _PROGRAM = """
 import sys

@@ -31,7 +31,6 @@ def calibrated(steps: int) -> torch.nn.Module:
     return model.eval()
 
 
-@pytest.mark.xdist_group("resnet18")
 @pytest.mark.parametrize(("steps", "forms"), [(1, {"torch", "nir", "onnx", "lava"}), (4, {"torch", "onnx", "lava"})])
 def test_exports_verifies_exact_and_simulates(tmp_path: Path, steps: int, forms: set[str]) -> None:
     compiled = api.compile_module(calibrated(steps), "resnet18", (3, 32, 32))

@@ -135,7 +135,6 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chro
 
 
 @pytest.mark.browser
-@pytest.mark.xdist_group("browser")
 @pytest.mark.parametrize(("width", "narrow"), [(1280, False), (390, True)])
 def test_a_real_browser_shows_it(
     browser: webdriver.Chrome, page: str, tmp_path: Path, width: int, narrow: bool
@@ -157,7 +156,6 @@ def test_a_real_browser_shows_it(
 
 
 @pytest.mark.browser
-@pytest.mark.xdist_group("browser")
 def test_the_browser_would_tell_of_a_missing_picture(browser: webdriver.Chrome, tmp_path: Path) -> None:
     (tmp_path / "broken.html").write_text('<!DOCTYPE html><img src="none.svg" alt="none">', encoding="utf-8")
     browser.get((tmp_path / "broken.html").as_uri())
