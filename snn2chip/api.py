@@ -170,7 +170,7 @@ def write(compiled: Compiled, chip: Chip, folder: Path, report: Report = _quiet)
 def _target(name: str) -> Chip:
     chip = load_chip(name)
     if chip.model != "neurocore":
-        raise UserError(f"target {name!r} is a {chip.model} model, which runs no spikes: choose a neurocore chip")
+        raise UserError(f"target {name!r} has the model {chip.model!r}, which runs no spikes: choose a neurocore chip")
     return chip
 
 
@@ -205,7 +205,10 @@ def run(
         raise UserError(f"timing {timing!r} is not available in this version: use algorithmic")
     read = artifact.read(folder)
     x = inputs if isinstance(inputs, np.ndarray) else artifact.read_samples(inputs).x
-    interpreter.as_frames(read.graph, x)
+    try:
+        interpreter.as_frames(read.graph, x)
+    except UserError as error:
+        raise UserError(str(error) if isinstance(inputs, np.ndarray) else f"{inputs}: {error}") from None
     if backend == "reference":
         return interpreter.run(read.graph, x)
     if backend == "torch":

@@ -199,6 +199,8 @@ def read(folder: str | Path) -> Artifact:
 
 def _read_manifest(folder: Path) -> Mapping[str, Any]:
     if not folder.is_dir():
+        if folder.is_file():
+            raise UserError(f"{folder}: this is a file: name the folder that 'snn2chip export' made of it")
         raise UserError(f"{folder}: no such folder: make an artifact with 'snn2chip export model.pt --target loihi2'")
     if not (folder / MANIFEST).is_file():
         raise UserError(f"{folder}: it holds no {MANIFEST}, so it is not an artifact, or a part of it was lost")
@@ -292,7 +294,7 @@ def read_samples(path: str | Path) -> Samples:
     except FileNotFoundError:
         raise UserError(f"{path}: no such file: give a .npy, or an .npz with 'x' and optional 'y'") from None
     except _UNREADABLE as error:
-        raise UserError(f"{path}: this is not a NumPy file ({error})") from None
+        raise UserError(f"{path}: this is not a NumPy file: write one with numpy.save or numpy.savez") from error
     if isinstance(loaded, np.ndarray):
         return Samples(loaded)
     try:

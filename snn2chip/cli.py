@@ -126,7 +126,12 @@ The output is int32 [B, classes], logits summed over the T steps."""
     parser.add_argument("--input", required=True, metavar="X.npy", help="inputs to run")
     parser.add_argument("--output", required=True, metavar="Y.npy", help="where the logits go")
     parser.add_argument("--per-step", action="store_true", help="keep [B, T, classes] instead of the sum over T")
-    parser.add_argument("--timing", choices=("algorithmic", "pipelined"), default="algorithmic")
+    parser.add_argument(
+        "--timing",
+        choices=("algorithmic", "pipelined"),
+        default="algorithmic",
+        help="algorithmic: every layer in the same step (pipelined is not available in this version)",
+    )
 
 
 def _verify(commands: Any) -> None:
@@ -187,7 +192,7 @@ def _do_train(options: argparse.Namespace) -> int:
     from snn2chip import training
 
     result = training.train(options.recipe, options.out, seed=options.seed, epochs=options.epochs)
-    print(f"{options.out}: {100 * result.test_accuracy:.2f} % on the test split (best epoch {result.best_epoch})")
+    print(f"{options.out}: {100 * result.test_accuracy:.2f} % on the test split (best epoch: {result.best_epoch + 1})")
     return 0
 
 
@@ -223,13 +228,16 @@ def _do_verify(options: argparse.Namespace) -> int:
 
 
 def _do_simulate(options: argparse.Namespace) -> int:
-    from snn2chip import files, simulation, terminal
+    from snn2chip import api, files, simulation, terminal
     from snn2chip.report.terminal import text
 
     if options.json == options.html == "-":
         raise UserError("--json - and --html - both want standard output: give one of them a file")
+    for path in (options.json, options.html):
+        files.check_writable(path)
+    folder = options.artifact or api.newest_artifact()
     with terminal.progress() as say:
-        report = simulation.simulate(options.artifact, options.chip, options.input, options.baseline, say)
+        report = simulation.simulate(folder, options.chip, options.input, options.baseline, say)
     if options.json:
         files.write_or_print(options.json, report.to_json())
     if options.html:
@@ -237,7 +245,7 @@ def _do_simulate(options: argparse.Namespace) -> int:
 
         files.write_or_print(options.html, page(report))
     if "-" not in (options.json, options.html):
-        print(text(report), end="")
+        print(f"{folder}\n\n{text(report)}", end="")
     return 0
 
 

@@ -131,6 +131,20 @@ def write_array(path: str | Path, values: Any) -> None:
     write_bytes(Path(path), buffer.getvalue())
 
 
+def check_writable(path: str | None) -> None:
+    """Before long work: UserError where `write_or_print` to `path` would fail for want of a folder or permission."""
+    if path is None or path == "-":
+        return
+    if Path(path).is_dir():
+        raise UserError(f"{path}: this is a folder: name a file")
+    if Path(path).exists() and os.access(path, os.W_OK):
+        return
+    folder = Path(path).absolute().parent
+    existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK):
+        raise UserError(f"{path}: cannot be written: {existing} is no folder that takes files")
+
+
 def write_or_print(path: str, text: str) -> None:
     """Write `text` to a file, or to standard output where `path` is ``-``."""
     if path == "-":

@@ -55,7 +55,9 @@ def as_frames(graph: Graph, inputs: Array) -> Array:
     if not isinstance(op, Input):
         raise UserError(f"the first node, {graph.input.name!r}, is no Input")
     if inputs.dtype != np.uint8:
-        raise UserError(f"the input has dtype {inputs.dtype}, but this network takes uint8")
+        raise UserError(
+            f"the input has dtype {inputs.dtype}, but this network takes uint8: convert it with .astype(numpy.uint8)"
+        )
     direct, frames = inputs.shape[1:] == op.shape, inputs.shape[1:] == (graph.steps, *op.shape)
     if not (direct or frames):
         wanted = ", ".join(map(str, op.shape))

@@ -92,8 +92,7 @@ def _load(path: Path) -> Any:
     except PermissionError:
         raise UserError(f"{path}: permission denied: make the file readable") from None
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"{path}: this is not a PyTorch checkpoint, or it is damaged ({reason})") from None
+        raise UserError(f"{path}: this is not a PyTorch checkpoint, or it is damaged") from error
 
 
 def _foreign(path: Path, content: Any) -> str:

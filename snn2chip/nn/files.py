@@ -56,8 +56,11 @@ def save(model: nn.Module, path: str | os.PathLike[str], **metadata: Any) -> Pat
 def write_atomically(content: dict[str, Any], path: str | os.PathLike[str]) -> Path:
     """``torch.save`` to a temporary file beside ``path``, then a rename: a kill leaves the old file whole."""
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    except OSError as error:
+        raise UserError(f"{target}: cannot be written: {error.strerror}") from None
     try:
         with os.fdopen(handle, "wb") as stream:
             torch.save(content, stream)

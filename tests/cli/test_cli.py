@@ -240,6 +240,33 @@ def test_a_reader_that_goes_away_is_no_error(project: Path) -> None:
     assert done.stdout.splitlines()[-1] == "0"
 
 
+def test_baselines_that_do_not_fit_are_named(project: Path, tmp_path: Path) -> None:
+    assert "baseline 'foo': nope: no such folder" in refused("simulate", "--baseline", "foo=nope", cwd=project)
+    np.savez(tmp_path / "x.npz", x=np.zeros((2, 1, 9, 9), np.uint8))
+    arguments = ("simulate", "build/model-loihi2", "--input", str(tmp_path / "x.npz"), "--baseline", "none")
+    assert "network 'model': the input has shape" in refused(*arguments, cwd=project)
+    assert "this is a file: name the folder" in refused("verify", "model.pt", cwd=project)
+
+
+def test_an_unwritable_report_is_refused_before_the_simulation(project: Path) -> None:
+    assert "report.html: cannot be written" in refused("simulate", "--html", "model.pt/report.html", cwd=project)
+    assert "this is a folder" in refused("simulate", "--json", "build", cwd=project)
+
+
+def test_a_network_of_another_training_is_said_to_be(project: Path) -> None:
+    model = project / "short.pt"
+    done = command("train", "--recipe", "digits", "--out", "short.pt", "--epochs", "1", cwd=project)
+    assert done.returncode == 0, done.stderr
+    assert "best epoch: 1" in done.stdout
+    assert command("export", "short.pt", "--out", "build/short", cwd=project).returncode == 0
+    done = command("simulate", "build/short", "--baseline", "sew", cwd=project)
+    shutil.rmtree(project / "build/short")
+    model.unlink()
+    assert "short was not trained as sew were" in " ".join(done.stdout.split())
+    done = command("simulate", "build/model-loihi2", "--baseline", "sew", cwd=project)
+    assert "was not trained as" not in " ".join(done.stdout.split())
+
+
 def test_labels_that_the_network_does_not_have_are_refused(project: Path, tmp_path: Path) -> None:
     np.savez(tmp_path / "x.npz", x=digits.load().test.x[:2], y=np.array([3, 10]))
     sentence = refused("simulate", "build/model-loihi2", "--input", str(tmp_path / "x.npz"), cwd=project)
