@@ -8,6 +8,8 @@ from snn2chip.report.ratios import Comparison, same_chip
 from snn2chip.report.summaries import named
 from snn2chip.report.units import factor, factor_range, percent, points, quantity, quantity_range
 
+#: From this share of the total on, static energy decides what a total says.
+_LARGE = 0.25
 #: Ratios nearer to 1 than this are called the same.
 _SAME = 5e-4
 
@@ -32,15 +34,16 @@ def findings(report: EnergyReport) -> tuple[str, ...]:
 
 
 def cautions(report: EnergyReport) -> tuple[str, ...]:
-    """What follows from the data and limits what may be concluded from it."""
+    """What follows from the data and limits what may be concluded from it, and the notes of the report."""
     found = [
         _mixed_samples(report),
         _stateless(report.own),
         _not_measured(report.own),
         _other_chips(report),
         _does_not_fit(report),
+        _mostly_static(report.own),
     ]
-    return tuple(sentence for sentence in found if sentence)
+    return (*(sentence for sentence in found if sentence), *report.notes)
 
 
 def _nominal(comparison: Comparison) -> float:
@@ -150,3 +153,21 @@ def _other_chips(report: EnergyReport) -> str:
 def _does_not_fit(report: EnergyReport) -> str:
     unfit = [item.label for item in report.networks if item.placement and item.placement.get("fits") is False]
     return f"Not on one chip: {', '.join(unfit)}." if unfit else ""
+
+
+def _mostly_static(own: NetworkReport) -> str:
+    """Static energy depends on the use of the chip: it is charged over the latency, in a stream over the interval."""
+    energy, latency = own.energy, own.latency
+    if energy.static is None or energy.static_power is None or energy.static.nominal < _LARGE * energy.total.nominal:
+        return ""
+    said = (
+        f"{percent(energy.static.nominal / energy.total.nominal, 0)} of the total of {own.label} is static energy, "
+        f"charged for one inference alone on the chip ({quantity(latency.seconds, 's')})"
+    )
+    if latency.interval_seconds is None or latency.interval_seconds == latency.seconds:
+        return f"{said}."
+    stream = energy.static_power.nominal * latency.interval_seconds
+    return (
+        f"{said}: in a stream, with an inference every {quantity(latency.interval_seconds, 's')}, "
+        f"the same power adds {quantity(stream, 'J')} instead of {quantity(energy.static.nominal, 'J')}."
+    )

@@ -10,12 +10,17 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from snn2chip.hw_models.results import Range
+from snn2chip.hw_models.results import NetworkReport, Range
 from snn2chip.report import plots, tables
 from snn2chip.report.energy_report import EnergyReport
 from snn2chip.report.headline import cautions, findings, headline
-from snn2chip.report.summaries import notes_of, one_per_chip, price_kinds
+from snn2chip.report.summaries import multiplies_all, notes_of, one_per_chip, operations, price_kinds
+from snn2chip.report.tables import Sheet
 from snn2chip.report.units import UNKNOWN, count, percent, quantity
+
+#: CSS pixels that a table may take (the page without its margins), and what a letter and the space between columns
+#: take there. Digits and letters of the usual fonts are narrower than this on average.
+_ROOM, _LETTER, _GAP = 960.0, 8.0, 19.2
 
 
 @dataclass(frozen=True)
@@ -59,11 +64,29 @@ def _content(report: EnergyReport) -> dict[str, Any]:
         "cautions": cautions(report),
         "tiles": _tiles(report),
         "pictures": list(_pictures(report)),
-        "network_sheets": [tables.networks(report), tables.activity(report), tables.energy(report)],
-        "layer_sheets": [tables.layers(own), tables.memories(own), tables.structure(own), tables.actions(own)],
+        "network_sheets": _fitting(tables.networks(report), tables.activity(report), tables.energy(report)),
+        "layer_sheets": _fitting(tables.layers(own), tables.memories(own), tables.structure(own), tables.actions(own)),
         "notes": notes_of(report),
         "prices": [(price_kinds(network), tables.prices(network)) for network in one_per_chip(report)],
     }
+
+
+def _fitting(*sheets: Sheet) -> list[Sheet]:
+    """The sheets in parts that a page shows whole: what a reader has to scroll for is lost in print."""
+    return [part for sheet in sheets for part in sheet.parts(lambda part: _pixels(part) <= _ROOM)]
+
+
+def _pixels(sheet: Sheet) -> float:
+    """Width of the sheet on the page: headings and text cells break at spaces, number cells do not."""
+    columns = [
+        [*name.split(), *(word for row in sheet.rows for word in _unbreakable(row[place], place < len(sheet.names)))]
+        for place, name in enumerate((*sheet.names, *sheet.numbers))
+    ]
+    return sum(max(map(len, column)) * _LETTER + _GAP for column in columns)
+
+
+def _unbreakable(cell: str, text: bool) -> list[str]:
+    return cell.split() if text else [cell]
 
 
 def _tiles(report: EnergyReport) -> list[tuple[str, str, str]]:
@@ -76,14 +99,24 @@ def _tiles(report: EnergyReport) -> list[tuple[str, str, str]]:
     return [
         ("accuracy", percent(own.accuracy), f"{own.samples} samples"),
         ("dynamic energy", quantity(dynamic.nominal, "J"), f"{between}; {total}"),
-        ("latency", _time(latency.seconds, latency.steps), f"{cycles}{latency.steps} steps from first to last layer"),
+        ("latency", _time(latency.seconds, latency.steps), f"{cycles}{latency.steps} steps{_interval(own)}"),
         ("events", count(own.totals.events_out), f"their values sum to {count(own.totals.spikes_out)}"),
-        (
-            "synaptic operations",
-            count(own.totals.synaptic_operations),
-            f"{count(own.totals.effective_operations)} with a weight that is not zero",
-        ),
+        _operations_tile(own),
     ]
+
+
+def _operations_tile(own: NetworkReport) -> tuple[str, str, str]:
+    figure = count(operations(own.totals, own))
+    if multiplies_all(own):
+        return "multiplications", figure, "those of zeros included unless the array skips them"
+    weighted = count(own.totals.effective_operations)
+    return "synaptic operations", figure, f"{weighted} with a weight that is not zero"
+
+
+def _interval(own: NetworkReport) -> str:
+    """What follows the latency in small print: how often inferences come out of a stream."""
+    latency = own.latency
+    return f"; in a stream one inference every {_time(latency.interval_seconds, latency.interval_steps)}"
 
 
 def _time(seconds: float | None, steps: int) -> str:
@@ -111,6 +144,7 @@ def _pictures(report: EnergyReport) -> Iterator[Picture]:
     yield _picture(
         "Events by layer",
         "An event is one non-zero value that a layer sends; an event of value 3 counts 3 in the spike values. "
+        "Each baseline has a line of its own beneath the bar. "
         "Baselines appear at the layers whose names they share.",
         f"Events by layer of {own.label}: " + _listing((row.name, count(row.events_out)) for row in own.layers),
         lambda form: plots.events_figure(report, form),

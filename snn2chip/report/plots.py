@@ -34,6 +34,8 @@ _ACTIONS_SHOWN = 7
 _ROW_INCHES = 0.46
 #: Height of a line without a mark beneath it, in rows.
 _HEADING = 0.7
+#: Height of the line of one baseline beneath the bar of a layer, in rows: no mark may hide another.
+_LANE = 0.22
 
 
 @dataclass(frozen=True)
@@ -96,30 +98,17 @@ def layer_energy_figure(network: NetworkReport, form: Format) -> str:
 
 def events_figure(report: EnergyReport, form: Format) -> str:
     """Events that each layer of one's own network sends, with those of the layers of the same name elsewhere."""
-    own = report.own
-    rows = {layer.name: row for row, layer in enumerate(own.layers)}
+    own, others = report.own, _distinct_baselines(report)
+    pitch = 1.0 + _LANE * len(others)
+    rows = {layer.name: row * pitch for row, layer in enumerate(own.layers)}
     with _style(form):
-        figure, axes = _rows_figure(form, len(rows))
-        axes.barh(
-            [row + 0.25 for row in rows.values()],
-            [layer.events_out for layer in own.layers],
-            0.3,
-            color=_COLOURS[0],
-            label=f"{own.label}: events",
-        )
-        axes.plot(
-            [layer.spikes_out for layer in own.layers],
-            [row + 0.25 for row in rows.values()],
-            "|",
-            color=_INK,
-            markersize=11,
-            markeredgewidth=2,
-            label=f"{own.label}: spike values",
-        )
-        for place, network in _distinct_baselines(report):
-            _event_marks(axes, rows, place, network)
-        for row, layer in enumerate(own.layers):
-            _label(axes, row, form.fit(layer.name), count(layer.events_out))
+        figure, axes = _rows_figure(form, pitch * len(rows))
+        _own_events(axes, rows, own)
+        for lane, (place, network) in enumerate(others, start=1):
+            below = {name: row + 0.28 + lane * _LANE for name, row in rows.items()}
+            _event_marks(axes, below, place, network)
+        for layer in own.layers:
+            _label(axes, rows[layer.name], form.fit(layer.name), count(layer.events_out))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: count(value)))
         axes.set_xlabel("events per inference")
         axes.set_xlim(left=0)
@@ -290,17 +279,31 @@ def _distinct_baselines(report: EnergyReport) -> list[tuple[int, NetworkReport]]
     return list(found.values())
 
 
-def _event_marks(axes: Axes, rows: dict[str, int], place: int, network: NetworkReport) -> None:
+def _own_events(axes: Axes, rows: dict[str, float], own: NetworkReport) -> None:
+    places = [row + 0.25 for row in rows.values()]
+    events, spikes = [layer.events_out for layer in own.layers], [layer.spikes_out for layer in own.layers]
+    axes.barh(places, events, 0.3, color=_COLOURS[0], label=f"{own.label}: events")
+    named = f"{own.label}: spike values"
+    axes.plot(spikes, places, "|", color=_INK, markersize=11, markeredgewidth=2, label=named)
+
+
+def _event_marks(axes: Axes, rows: dict[str, float], place: int, network: NetworkReport) -> None:
+    """A thin line from zero to a mark for each layer of that name, at the heights `rows`."""
     shared = [layer for layer in network.layers if layer.name in rows]
     if not shared:
         return
+    colour, heights = _COLOURS[place % len(_COLOURS)], [rows[layer.name] for layer in shared]
+    events = [layer.events_out for layer in shared]
+    axes.hlines(heights, 0.0, events, color=colour, linewidth=1.2)
     axes.plot(
-        [layer.events_out for layer in shared],
-        [rows[layer.name] + 0.25 for layer in shared],
+        events,
+        heights,
         _MARKERS[place % len(_MARKERS)],
-        color=_COLOURS[place % len(_COLOURS)],
+        color=colour,
         markeredgecolor="white",
-        markersize=8,
+        markeredgewidth=0.5,
+        markersize=6.5,
+        clip_on=False,
         label=f"{network.label}: events",
     )
 

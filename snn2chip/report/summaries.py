@@ -1,4 +1,4 @@
-"""What the terminal and the page both show: accesses by memory, notes, chips and the kinds of their prices."""
+"""What the terminal and the page both show: operations, accesses by memory, notes, chips and their price kinds."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from snn2chip.report.units import count
 
 
 def notes_of(report: EnergyReport) -> tuple[str, ...]:
-    """The notes of the report and of its networks, each once, in order, and saying whom they are about."""
+    """The notes of the networks, each once, in order, and saying whom they are about."""
     about: dict[str, list[NetworkReport]] = {}
     for network in report.networks:
         for note in network.notes:
             about.setdefault(note, []).append(network)
-    return (*report.notes, *(f"{_subject(report, networks)}: {note}" for note, networks in about.items()))
+    return tuple(f"{_subject(report, networks)}: {note}" for note, networks in about.items())
 
 
 def _subject(report: EnergyReport, networks: list[NetworkReport]) -> str:
@@ -29,6 +29,18 @@ def _subject(report: EnergyReport, networks: list[NetworkReport]) -> str:
 def named(label: str, chip: str) -> str:
     """A network with its chip, unless its label says so already."""
     return label if chip in label else f"{label} on {chip}"
+
+
+def multiplies_all(network: NetworkReport) -> bool:
+    """Whether the chip is an array, which knows no events: what it multiplies has to be asked of its actions."""
+    return network.chip.model == "array"
+
+
+def operations(row: LayerRow, network: NetworkReport) -> float:
+    """Synaptic operations of the row; on an array the products that it carries out."""
+    if not multiplies_all(network):
+        return row.synaptic_operations
+    return sum(action.count for action in row.actions if action.action == "multiply")
 
 
 def accesses(row: LayerRow) -> float:

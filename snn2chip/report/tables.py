@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from snn2chip.hw_models.results import ActionRow, LayerRow, NetworkReport, Range
 from snn2chip.report.energy_report import EnergyReport
-from snn2chip.report.summaries import accesses, accesses_by_memory, memories_of
+from snn2chip.report.summaries import accesses, accesses_by_memory, memories_of, multiplies_all, operations
 from snn2chip.report.units import count, factor, factor_range, percent, quantity
 
 ENERGY_COLUMNS = ("low", "nominal", "high")
@@ -36,6 +37,15 @@ class Sheet:
         rows = tuple(row[:texts] + row[texts + start : texts + stop] for row in self.rows)
         return replace(self, numbers=self.numbers[start:stop], rows=rows)
 
+    def parts(self, fits: Callable[[Sheet], bool]) -> list[Sheet]:
+        """The sheet in as few even parts as fit, at worst one for each number; the footnote stays with the last."""
+        columns = len(self.numbers)
+        for size in (math.ceil(columns / parts) for parts in range(1, columns + 1)):
+            found = [self.part(start, start + size) for start in range(0, columns, size)]
+            if size == 1 or all(map(fits, found)):
+                return [*(replace(part, footnote="") for part in found[:-1]), found[-1]]
+        return [self]
+
 
 def networks(report: EnergyReport) -> Sheet:
     """Who takes part: form, chip, time steps, levels, accuracy."""
@@ -56,18 +66,35 @@ def networks(report: EnergyReport) -> Sheet:
 
 def activity(report: EnergyReport) -> Sheet:
     """What the hardware does in one inference, and how long it takes."""
-    headings = ("events", "spike values", "synaptic operations", "memory accesses", "cycles", "latency")
+    headings = (
+        "events",
+        "spike values",
+        "synaptic operations",
+        "memory accesses",
+        "cycles",
+        "latency",
+        "interval cycles",
+        "sample interval",
+    )
     rows = tuple(
         (
             item.label,
-            *_counts(item.totals),
+            *_counts(item.totals, item),
             count(accesses(item.totals)),
             count(item.latency.cycles),
             quantity(item.latency.seconds, "s"),
+            count(item.latency.interval_cycles),
+            quantity(item.latency.interval_seconds, "s"),
         )
         for item in report.networks
     )
-    return Sheet("What one inference does", ("network",), headings, rows)
+    arrays = any(map(multiplies_all, report.networks))
+    footnote = f"{_INTERVAL} {_PRODUCTS}" if arrays else _INTERVAL
+    return Sheet("What one inference does", ("network",), headings, rows, footnote=footnote)
+
+
+_INTERVAL = "Latency: one inference alone on the chip. Sample interval: from one inference to the next in a stream."
+_PRODUCTS = "† products that the array multiplies, those of zeros included unless it skips them."
 
 
 def energy(report: EnergyReport) -> Sheet:
@@ -86,15 +113,22 @@ def energy(report: EnergyReport) -> Sheet:
 _ACROSS = "* on another chip: the ratio compares the chips as well as the networks."
 
 
-def layers(network: NetworkReport, *, operations: bool = True) -> Sheet:
-    """Activity, cycles and energy of each layer; `operations` says whether to name what each layer computes."""
+def layers(network: NetworkReport, *, named: bool = True) -> Sheet:
+    """Activity, cycles and energy of each layer; `named` says whether to name what each layer computes."""
     rows = tuple(
-        (row.name, *([row.operation] if operations else []), *_counts(row), _cycles(row, network), *_joules(row.energy))
+        (
+            row.name,
+            *([row.operation] if named else []),
+            *_counts(row, network),
+            _cycles(row, network),
+            *_joules(row.energy),
+        )
         for row in (*network.layers, network.totals)
     )
-    names = ("layer", "operation") if operations else ("layer",)
+    names = ("layer", "operation") if named else ("layer",)
     headings = ("events", "spike values", "synaptic operations", "cycles", *ENERGY_COLUMNS)
-    return Sheet(f"Layers of {network.label}", names, headings, rows, totals=True)
+    footnote = _PRODUCTS if multiplies_all(network) else ""
+    return Sheet(f"Layers of {network.label}", names, headings, rows, footnote=footnote, totals=True)
 
 
 def structure(network: NetworkReport) -> Sheet:
@@ -162,8 +196,9 @@ def prices(network: NetworkReport) -> Sheet:
     return Sheet(f"Numbers of {network.chip.name}", ("number", "value", "kind", "source"), (), rows)
 
 
-def _counts(row: LayerRow) -> Row:
-    return count(row.events_out), count(row.spikes_out), count(row.synaptic_operations)
+def _counts(row: LayerRow, network: NetworkReport) -> Row:
+    mark = "†" if multiplies_all(network) else ""
+    return count(row.events_out), count(row.spikes_out), f"{count(operations(row, network))}{mark}"
 
 
 def _cycles(row: LayerRow, network: NetworkReport) -> str:

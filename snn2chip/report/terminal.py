@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import math
 import shutil
 from collections.abc import Iterable, Iterator
 
@@ -46,20 +45,15 @@ def _show(report: EnergyReport, console: Console) -> None:
 
 def _sheets(report: EnergyReport, width: int) -> Iterator[Sheet]:
     yield tables.networks(report)
-    yield tables.activity(report)
+    yield from _fitting(tables.activity(report), width)
     yield tables.energy(report)
-    yield from _fitting(tables.layers(report.own, operations=width >= _WIDE), width)
+    yield from _fitting(tables.layers(report.own, named=width >= _WIDE), width)
     yield from _fitting(tables.memories(report.own), width)
 
 
-def _fitting(sheet: Sheet, width: int) -> Iterator[Sheet]:
-    """The sheet in as many even parts, one beneath the other, as it takes for no cell to be cut or folded."""
-    columns = len(sheet.numbers)
-    for size in (math.ceil(columns / parts) for parts in range(1, columns + 1)):
-        found = [sheet.part(start, start + size) for start in range(0, columns, size)]
-        if size == 1 or all(_width(part) <= width for part in found):
-            yield from found
-            return
+def _fitting(sheet: Sheet, width: int) -> list[Sheet]:
+    """The sheet in parts, one beneath the other, of which no cell is cut or folded."""
+    return sheet.parts(lambda part: _width(part) <= width)
 
 
 def _width(sheet: Sheet) -> int:

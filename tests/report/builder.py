@@ -187,6 +187,19 @@ def without_time(report: NetworkReport) -> NetworkReport:
     )
 
 
+def on_array(report: NetworkReport, products: float) -> NetworkReport:
+    """The same network on an array that multiplies `products` times, all of them for its first layer."""
+    done = ActionRow("multiply", products, NOTHING)
+    first = replace(report.layers[0], actions=(done,))
+    rest = tuple(replace(row, actions=()) for row in report.layers[1:])
+    return replace(
+        report,
+        chip=replace(report.chip, model="array"),
+        layers=(first, *rest),
+        totals=replace(report.totals, actions=(done,)),
+    )
+
+
 def full_report(static_power: Range | None = STATIC) -> EnergyReport:
     """One's own network and the five baselines that `snn2chip simulate` puts beside it."""
     return EnergyReport(

@@ -96,6 +96,29 @@ def test_cautions_follow_from_the_data() -> None:
     assert cautions(EnergyReport((spiking,))) == ()
 
 
+def test_a_large_static_share_is_told_with_what_it_is_in_a_stream() -> None:
+    """The static energy is 0.104 W x 40 us alone and 0.104 W x 5 us in a stream."""
+    own = network("own", static_power=STATIC)
+    (told,) = (sentence for sentence in cautions(EnergyReport((own,))) if "static" in sentence)
+    assert told.startswith(
+        "56 % of the total of own is static energy, charged for one inference alone on the chip (40.0"
+    )
+    assert "in a stream, with an inference every 5.00 µs, the same power adds 520 nJ instead of 4.16 µJ." in told
+    no_overlap = replace(own, latency=replace(own.latency, interval_seconds=own.latency.seconds))
+    assert "(40.0 µs)." in " ".join(cautions(EnergyReport((no_overlap,))))
+
+
+def test_a_small_static_share_is_no_caution() -> None:
+    for static in (None, STATIC.times(0.01)):
+        own = network("own", static_power=static)
+        assert "static" not in " ".join(cautions(EnergyReport((own,))))
+
+
+def test_notes_of_the_report_limit_what_may_be_concluded() -> None:
+    told = cautions(EnergyReport((network("own"),), notes=("own was trained for longer.",)))
+    assert told[-1] == "own was trained for longer."
+
+
 def test_different_samples_and_missing_room_are_told() -> None:
     big = replace(network("big"), placement={"fits": False}, samples=10)
     text = " ".join(cautions(EnergyReport((network("own"), big))))

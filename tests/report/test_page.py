@@ -10,6 +10,7 @@ import sys
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -18,11 +19,12 @@ from selenium import webdriver
 from snn2chip.report import EnergyReport
 from snn2chip.report.headline import headline
 from snn2chip.report.html import page as render_page
-from snn2chip.report.plots import confidence
+from snn2chip.report.plots import NARROW, WIDE, Format, confidence, events_figure
 from tests.report.browser import chromium, console
-from tests.report.builder import full_report, network, without_time
+from tests.report.builder import full_report, network, on_array, without_time
 
 ROOT = Path(__file__).resolve().parents[2]
+SVG = "{http://www.w3.org/2000/svg}"
 PICTURE = re.compile(r'(?:src|srcset)="data:image/svg\+xml;base64,([^"]+)"')
 
 
@@ -94,7 +96,7 @@ def test_every_picture_is_well_formed_and_described(page: str) -> None:
     assert len(pictures) == 8
     for encoded in pictures:
         svg = base64.b64decode(encoded).decode()
-        assert ElementTree.fromstring(svg).tag == "{http://www.w3.org/2000/svg}svg"
+        assert ElementTree.fromstring(svg).tag == f"{SVG}svg"
         assert "<dc:date>" not in svg
     described = re.findall(r'<img [^>]*alt="([^"]+)"', page)
     assert len(described) == 4
@@ -120,6 +122,35 @@ def test_without_any_accuracy_its_figure_is_left_out() -> None:
     page = render_page(EnergyReport((without_time(network("own", accuracy=None)),)))
     assert len(PICTURE.findall(page)) == 6
     assert "Accuracy against energy" not in page
+
+
+def test_notes_of_the_report_stand_in_the_box_of_cautions(page: str) -> None:
+    box = page.split('<div class="caution">')[1].split("</div>")[0]
+    assert "Inputs: 450 test images" in box
+    assert page.count("Inputs: 450 test images") == 1
+
+
+def test_the_tile_of_an_array_counts_products() -> None:
+    words = " ".join(_Text(render_page(EnergyReport((on_array(network("own"), 170e3),)))).words)
+    assert "multiplications 170 k those of zeros included" in words
+    assert "8 steps; in a stream one inference every 5.00 µs" in words
+
+
+@pytest.mark.parametrize("form", [WIDE, NARROW])
+def test_no_mark_of_the_events_hides_another(form: Format) -> None:
+    """Networks that send the same events everywhere: each has marks at heights of its own, below the bar."""
+    networks = tuple(network(label) for label in ("own", "first", "second", "third", "fourth"))
+    svg = ElementTree.fromstring(events_figure(EnergyReport(networks), form))
+    marks = [mark for mark in svg.iter(f"{SVG}use") if "stroke: #ffffff" in mark.attrib.get("style", "")]
+    places = sorted(float(mark.attrib["y"]) for mark in marks if float(mark.attrib["y"]) < _axis(svg))
+    assert len(places) == 4 * len(networks[0].layers)
+    assert min(below - above for above, below in pairwise(places)) > 6.5
+
+
+def _axis(svg: ElementTree.Element) -> float:
+    """Height of the ticks of the axis: beneath it stands the legend."""
+    axis = next(group for group in svg.iter(f"{SVG}g") if group.attrib.get("id") == "matplotlib.axis_1")
+    return next(float(tick.attrib["y"]) for tick in axis.iter(f"{SVG}use") if "y" in tick.attrib)
 
 
 def test_confidence_is_wilsons() -> None:
@@ -151,6 +182,8 @@ def test_a_real_browser_shows_it(
     assert len({source for *_, source in images}) == 4
     assert (images[0][1] < 500) == narrow, "the figure for this width is shown"
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+    cut = "return [...document.querySelectorAll('.scroll')].filter(t => t.scrollWidth > t.clientWidth).length"
+    assert narrow or browser.execute_script(cut) == 0, "no table needs scrolling"
     assert browser.execute_script("return document.querySelector('h1').innerText").startswith("binary N=1 T=1 needs")
     assert [entry for entry in console(browser) if entry["level"] != "INFO"] == []
 

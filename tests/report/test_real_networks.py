@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from snn2chip import api, engine, zoo
+from snn2chip import api, engine, simulation, zoo
 from snn2chip.hw_models import load_chip, simulate
 from snn2chip.hw_models.results import NetworkReport
 from snn2chip.report import EnergyReport, read
 from snn2chip.report.headline import headline
 from snn2chip.report.html import page as render_page
+from snn2chip.report.summaries import operations
 from snn2chip.report.terminal import text as render_text
+from snn2chip.report.units import count
+from snn2chip.simulation import ANN_CHIPS
 from tests.report.test_page import PICTURE
 
 IMAGES = 20
@@ -68,6 +72,26 @@ def test_page_draws_every_figure(report: EnergyReport) -> None:
     page = render_page(report)
     assert len(PICTURE.findall(page)) == 8
     assert headline(report).split()[0] in page
+
+
+def test_an_array_that_skips_zeros_multiplies_less() -> None:
+    dense, skipping = (_simulated("qann-3bit", chip) for chip in ANN_CHIPS)
+    assert dense.totals.synaptic_operations == skipping.totals.synaptic_operations
+    products = [operations(network.totals, network) for network in (dense, skipping)]
+    assert products[0] > 1.5 * products[1] > 0
+    shown = render_text(EnergyReport((dense, skipping)), 120).split("Energy of one")[0]
+    for value in products:
+        assert f" {count(value)}† " in shown
+
+
+def test_progress_names_the_chip_of_each_network_once(tmp_path: Path) -> None:
+    compiled = api.compile_file(zoo.path("binary-t1"))
+    assert compiled.samples is not None
+    np.savez(tmp_path / "few.npz", x=compiled.samples.x[:2])
+    api.write(compiled, load_chip("loihi2"), tmp_path / "own")
+    told: list[str] = []
+    simulation.simulate(tmp_path / "own", inputs=tmp_path / "few.npz", baselines=["qann"], report=told.append)
+    assert told == [f"{compiled.name} on loihi2", "qann on dense-45nm", "qann on dense-45nm-zero-skipping"]
 
 
 def test_no_number_is_invalid_json(report: EnergyReport) -> None:

@@ -12,7 +12,7 @@ import pytest
 from snn2chip.report import EnergyReport
 from snn2chip.report.headline import headline
 from snn2chip.report.terminal import text as render_text
-from tests.report.builder import full_report, network, without_time
+from tests.report.builder import full_report, network, on_array, without_time
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -77,6 +77,27 @@ def test_what_a_model_does_not_know_is_called_so() -> None:
     assert re.search(r"own +908 +1\.59 k +122 k +53\.2 k +n/a +n/a", text)
 
 
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_interval_in_a_stream_stands_beside_the_latency(width: int) -> None:
+    table = render_text(full_report(), width).split("Energy of one inference")[0]
+    found = re.findall(r"^binary N=1 T=4 .*$", table, re.MULTILINE)
+    assert " ".join(found[-1].split()).endswith("55.0 µs 900 20.0 µs")
+    assert "Sample interval: from one inference to the next" in " ".join(table.split())
+
+
+def test_an_array_shows_the_products_that_it_carries_out() -> None:
+    dense, skipping = on_array(network("dense"), 170e3), on_array(network("skipping"), 82e3)
+    text = render_text(EnergyReport((dense, network("events"), skipping)), 120)
+    assert re.search(r"^dense +908 +1\.59 k +170 k† ", text, re.MULTILINE)
+    assert re.search(r"^skipping +908 +1\.59 k +82\.0 k† ", text, re.MULTILINE)
+    assert re.search(r"^events +908 +1\.59 k +122 k ", text, re.MULTILINE)
+    layers = text.split("Layers of dense")[1]
+    assert re.search(r"^stem .* 170 k† ", layers, re.MULTILINE)
+    assert re.search(r"^head .* 0† ", layers, re.MULTILINE)
+    assert layers.index("† products that the array multiplies") < layers.index("Memory accesses")
+    assert "†" not in render_text(EnergyReport((network("events"),)), 120)
+
+
 def test_the_width_is_the_terminals_and_in_a_pipe_120_columns(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     assert render_text(full_report()) == render_text(full_report(), 80)
@@ -89,7 +110,9 @@ def test_the_width_is_the_terminals_and_in_a_pipe_120_columns(monkeypatch: pytes
 
 def test_notes_say_whom_they_are_about() -> None:
     text = " ".join(render_text(full_report(), 200).split())
-    assert "- Inputs: 450 test images of scikit-learn's digits." in text
+    before, after = text.split(" Notes ")
+    assert "- Inputs: 450 test images of scikit-learn's digits." in before.split("Before you conclude")[1]
+    assert "Inputs: 450" not in after
     assert "- loihi2, dense-45nm, dense-45nm-zero-skipping: Energies rest on assumed prices." in text
 
 
