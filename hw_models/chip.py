@@ -15,6 +15,7 @@ from snn2chip.errors import UserError
 from snn2chip.hw_models.actions import ACTIONS
 from snn2chip.hw_models.quantity import Malformed, Quantity, Table, parse_quantity, parse_table
 from snn2chip.hw_models.results import ChipSummary, SourcedPrice
+from snn2chip.hw_models.rules import KEYS, SECTIONS, check_number, check_table, suggest
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -23,17 +24,6 @@ else:
 
 SHIPPED = Path(__file__).parent / "chips"
 
-#: Dimension of the numbers in each section; ``choices`` and ``sources`` hold text.
-SECTIONS: Mapping[str, str] = {
-    "structure": "count",
-    "limits": "count",
-    "capacity": "information",
-    "words": "information",
-    "prices": "energy",
-    "times": "time",
-    "power": "power",
-    "clock": "frequency",
-}
 _TEXTS = {"name", "title", "model", "scenario", "inherits"}
 
 
@@ -47,6 +37,11 @@ class Price:
     included_in: str | None = None
     absent: str | None = None
 
+    @property
+    def known(self) -> Quantity | Table | None:
+        """The number, where there is one."""
+        return self.quantity or self.table
+
 
 @dataclass(frozen=True)
 class Chip:
@@ -56,7 +51,6 @@ class Chip:
         path: the file, named in errors.
         numbers: by ``section.key``, such as ``limits.neurons_per_core``; SI units, information in bits.
         prices, times: per action.
-        tables: numbers that depend on another, by ``section.key``.
         choices: how the chip works, such as ``idle_neurons = "visited"``.
         notes: sentences that every report on this chip shows.
         digest: sha256 of the contents, parents included.
@@ -70,7 +64,6 @@ class Chip:
     numbers: Mapping[str, Quantity]
     prices: Mapping[str, Price]
     times: Mapping[str, Price]
-    tables: Mapping[str, Table]
     choices: Mapping[str, str]
     notes: tuple[str, ...]
     digest: str
@@ -118,13 +111,11 @@ class Chip:
         return ChipSummary(self.name, self.title, self.model, self.scenario, self.digest, tuple(self._sourced()))
 
     def _sourced(self) -> Iterator[SourcedPrice]:
-        stated: Mapping[str, Quantity | Table] = {**self.numbers, **self.tables}
-        for key, number in sorted(stated.items()):
+        for key, number in sorted(self.numbers.items()):
             yield SourcedPrice(key, number.text, number.kind, number.source)
         for section, prices in (("prices", self.prices), ("times", self.times)):
             for action, price in sorted(prices.items()):
-                known = price.quantity or price.table
-                if known is not None:
+                if (known := price.known) is not None:
                     yield SourcedPrice(f"{section}.{action}", known.text, known.kind, known.source)
                 elif price.included_in is not None:
                     yield SourcedPrice(f"{section}.{action}", f"included in {price.included_in}", "derived", "")
@@ -149,7 +140,8 @@ def _find(name: str | Path, folder: Path) -> Path:
     if Path(name).suffix == ".toml":
         path = folder / name
         if not path.is_file():
-            raise UserError(f"chip file {path} does not exist")
+            names = ", ".join(available_chips())
+            raise UserError(f"chip file {path} does not exist: give the path of a .toml file, or one of {names}")
         return path
     shipped = SHIPPED / f"{name}.toml"
     if not shipped.is_file():
@@ -166,10 +158,15 @@ def _document(path: Path, children: tuple[Path, ...]) -> dict[str, Any]:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"chip file {path} is not TOML: {error}") from None
-    parent = document.pop("inherits", None)
+    parent, notes = document.pop("inherits", None), document.get("notes", [])
+    if not isinstance(notes, list) or not all(isinstance(note, str) for note in notes):
+        raise UserError(f"chip file {path}: notes must be a list of sentences, not {notes!r}")
     if parent is None:
         return document
-    return _overlay(_document(_find(parent, path.parent), (*children, path.resolve())), document)
+    if not isinstance(parent, str):
+        raise UserError(f"chip file {path}: inherits must name a chip or a .toml file, not {parent!r}")
+    below = _document(_find(parent, path.parent), (*children, path.resolve()))
+    return {**_overlay(below, document), "notes": [*below.get("notes", []), *notes]}
 
 
 _LEAVES = ("value", "nominal", "low", "high", "points", "included_in", "absent")
@@ -179,7 +176,8 @@ def _overlay(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     merged = dict(below)
     for key, value in above.items():
         section = isinstance(value, dict) and not any(leaf in value for leaf in _LEAVES)
-        merged[key] = _overlay(merged.get(key, {}), value) if section else value
+        old = merged.get(key)
+        merged[key] = _overlay(old if isinstance(old, dict) else {}, value) if section else value
     return merged
 
 
@@ -193,8 +191,8 @@ class _Reader:
 
     def chip(self, digest: str) -> Chip:
         self.check_keys()
-        numbers, tables = self.numbers()
-        prices, times = self.prices("prices"), self.prices("times")
+        self.check_sections()
+        numbers, prices, times = self.numbers(), self.prices("prices"), self.prices("times")
         for section, found in (("prices", prices), ("times", times)):
             self.check_inclusions(section, found)
         return Chip(
@@ -206,7 +204,6 @@ class _Reader:
             numbers=MappingProxyType(numbers),
             prices=MappingProxyType(prices),
             times=MappingProxyType(times),
-            tables=MappingProxyType(tables),
             choices=MappingProxyType(dict(self.document.get("choices", {}))),
             notes=tuple(self.document.get("notes", ())),
             digest=digest,
@@ -215,9 +212,25 @@ class _Reader:
     def check_keys(self) -> None:
         known = {*_TEXTS, *SECTIONS, "choices", "sources", "notes"}
         if unknown := sorted(set(self.document) - known):
-            raise self.fail(f"it has the unknown key or section {unknown[0]!r} (known: {', '.join(sorted(known))})")
+            raise self.fail(f"it has the unknown key or section {unknown[0]!r} ({suggest(unknown[0], known)})")
+        if not isinstance(self.document.get("scenario", ""), str):
+            raise self.fail(f"scenario is {self.document['scenario']!r}, but it must be a sentence")
         if self.text("model") not in ACTIONS:
             raise self.fail(f"model is {self.text('model')!r}, but one of {', '.join(ACTIONS)} is needed")
+
+    def check_sections(self) -> None:
+        for section in (*SECTIONS, "choices", "sources"):
+            if not isinstance(self.document.get(section, {}), dict):
+                raise self.fail(f"{section} is {self.document[section]!r}, but a section [{section}] is needed")
+        for key, source in self.sources.items():
+            if not isinstance(source, str) or not source:
+                raise self.fail(f"[sources] {key} is {source!r}, but it must say in words where numbers come from")
+        known = KEYS[self.text("model")]
+        for section in (*SECTIONS, "choices"):
+            for key in self.document.get(section, {}) if section not in ("prices", "times") else ():
+                if key not in known.get(section, ()):
+                    hint = suggest(key, known.get(section, ()))
+                    raise self.fail(f"[{section}] {key} is no key of {self.text('model')} chips ({hint})")
 
     def text(self, key: str) -> str:
         value = self.document.get(key)
@@ -230,23 +243,21 @@ class _Reader:
         found: Mapping[str, str] = self.document.get("sources", {})
         return found
 
-    def numbers(self) -> tuple[dict[str, Quantity], dict[str, Table]]:
-        numbers: dict[str, Quantity] = {}
-        tables: dict[str, Table] = {}
-        for section in (name for name in SECTIONS if name not in ("prices", "times")):
-            for key, entry in self.document.get(section, {}).items():
-                if "points" in self.entry(section, key, entry):
-                    tables[f"{section}.{key}"] = self.parsed(parse_table, section, key, entry)
-                else:
-                    numbers[f"{section}.{key}"] = self.parsed(parse_quantity, section, key, entry)
-        return numbers, tables
+    def numbers(self) -> dict[str, Quantity]:
+        sections = [section for section in SECTIONS if section not in ("prices", "times")]
+        return {
+            f"{section}.{key}": self.quantity(section, key, self.entry(section, key, entry))
+            for section in sections
+            for key, entry in self.document.get(section, {}).items()
+        }
 
     def prices(self, section: str) -> dict[str, Price]:
         actions = ACTIONS[self.text("model")]
         found = {}
         for action, entry in self.document.get(section, {}).items():
             if action not in actions:
-                raise self.fail(f"[{section}] names {action!r}, which no {self.text('model')} chip performs")
+                hint = suggest(action, actions)
+                raise self.fail(f"[{section}] names {action!r}, which no {self.text('model')} chip performs ({hint})")
             found[action] = self.price(section, action, self.entry(section, action, entry))
         return found
 
@@ -257,19 +268,29 @@ class _Reader:
                     raise self.fail(f"[{section}] {action}: {key} stands alone and names an action or a reason")
                 return Price(action, **{key: entry[key]})
         if "points" in entry:
-            return Price(action, table=self.parsed(parse_table, section, action, entry))
-        return Price(action, quantity=self.parsed(parse_quantity, section, action, entry))
+            return Price(action, table=self.table(section, action, entry))
+        return Price(action, quantity=self.quantity(section, action, entry))
 
     def entry(self, section: str, key: str, entry: Any) -> Mapping[str, Any]:
         if not isinstance(entry, dict):
             raise self.fail(f"[{section}] {key} is {entry!r}, but a number is a table: value, unit, kind, source")
         return entry
 
-    def parsed(self, parse: Any, section: str, key: str, entry: Mapping[str, Any]) -> Any:
+    def quantity(self, section: str, key: str, entry: Mapping[str, Any]) -> Quantity:
         try:
-            return parse(entry, SECTIONS[section], self.sources)
+            number = parse_quantity(entry, SECTIONS[section], self.sources)
+            check_number(section, key, number)
         except Malformed as error:
             raise self.fail(f"[{section}] {key}: {error}") from None
+        return number
+
+    def table(self, section: str, action: str, entry: Mapping[str, Any]) -> Table:
+        try:
+            table = parse_table(entry, SECTIONS[section], self.sources)
+            check_table(self.text("model"), section, action, table)
+        except Malformed as error:
+            raise self.fail(f"[{section}] {action}: {error}") from None
+        return table
 
     def check_inclusions(self, section: str, found: Mapping[str, Price]) -> None:
         for action, price in found.items():

@@ -83,23 +83,26 @@ class Placement:
     def fits(self) -> bool:
         return not self.broken and self.chips == 1
 
+    @property
+    def beyond(self) -> Broken | None:
+        """The cores of one chip, as a limit, with the first layer that exceeds them; None where one chip is enough."""
+        have = self.chip.count("structure.cores")
+        if self.chips == 1:
+            return None
+        first = next(name for name, slots in self.slots.items() if slots and slots[-1].index >= have)
+        return Broken(first, "cores", self.cores, have)
+
     def document(self) -> dict[str, Any]:
         """What ``fit.json`` and reports say, JSON-ready."""
-        have = self.chip.count("structure.cores")
-        broken = [asdict(found) for found in self.broken]
-        if self.chips > 1:
-            broken.append(asdict(Broken(self._first_beyond(have), "cores", self.cores, have)))
+        broken = [*self.broken, self.beyond] if self.beyond else self.broken
         return {
             "fits": self.fits,
             "cores": self.cores,
-            "cores_per_chip": have,
+            "cores_per_chip": self.chip.count("structure.cores"),
             "chips": self.chips,
-            "broken": broken,
+            "broken": [asdict(found) for found in broken],
             "layers": [self._layer(name) for name in self.slots if self.slots[name]],
         }
-
-    def _first_beyond(self, cores: int) -> str:
-        return next(name for name, slots in self.slots.items() if slots and slots[-1].index >= cores)
 
     def _layer(self, name: str) -> dict[str, Any]:
         slots, population = self.slots[name], self.network[name]

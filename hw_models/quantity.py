@@ -84,13 +84,25 @@ def parse_table(entry: Mapping[str, Any], dimension: str, sources: Mapping[str, 
     factor, (kind, source) = _factor(entry, "unit", dimension), _origin(entry, sources)
     x_factor = _factor(entry, "x_unit", "information" if entry.get("x_unit") != "1" else "count")
     points = entry["points"]
-    if not points or any(len(point) != 2 or min(point) < 0 for point in points):
-        raise Malformed("points must be pairs [x, y] of numbers that are at least 0")
+    if not isinstance(points, list) or not points or not all(map(_is_point, points)):
+        raise Malformed("points must be pairs [x, y] of numbers that are at least 0 and finite")
     x, y = (tuple(float(value) for value in axis) for axis in zip(*points, strict=True))
     if any(second <= first for first, second in pairwise(x)):
         raise Malformed("the x of its points must ascend")
     text = ", ".join(f"{a:g}: {b:g}" for a, b in zip(x, y, strict=True)) + f" {entry['unit']} by {entry['x_unit']}"
     return Table(tuple(v * x_factor for v in x), tuple(v * factor for v in y), text, kind, source)
+
+
+def _is_point(point: Any) -> bool:
+    return isinstance(point, list) and len(point) == 2 and all(map(_is_amount, point))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _is_amount(value: Any) -> bool:
+    return _is_number(value) and 0 <= value < float("inf")
 
 
 def _known_keys(entry: Mapping[str, Any], known: set[str]) -> None:
@@ -100,9 +112,9 @@ def _known_keys(entry: Mapping[str, Any], known: set[str]) -> None:
 
 def _number(entry: Mapping[str, Any], key: str) -> float:
     value = entry.get(key)
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    if value is None or not _is_number(value):
         raise Malformed(f"{key} must be a number, not {value!r} (give value, or low, nominal and high)")
-    if not 0 <= value < float("inf"):
+    if not _is_amount(value):
         raise Malformed(f"{key} is {value}, but it must be at least 0 and finite")
     return float(value)
 

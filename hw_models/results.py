@@ -84,7 +84,8 @@ class LayerRow:
         activity: events_out per neuron and step.
         synaptic_operations: one non-zero event reaching one in-bounds target, zero weights included.
         effective_operations: the same without zero weights.
-        unary_operations: what the same input would cost as binary events: synaptic operations weighted with the value.
+        unary_operations: synaptic operations weighted with the value, for graded targets: an event of value k counted
+            k times. The unary lowering performs more: there every target exists N times.
         neuron_updates: visits, idle ones included.
         payload_bits: bits of value that leave on messages, apart from the messages themselves.
         messages, hops: messages sent (one an event and destination core), and mesh hops (None without a mesh).

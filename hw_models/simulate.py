@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from snn2chip.hw_models.array import DenseArray
 from snn2chip.hw_models.chip import Chip
 from snn2chip.hw_models.formula import Formula
 from snn2chip.hw_models.neurocore import Neurocores
+from snn2chip.hw_models.notes import notes_on
 from snn2chip.hw_models.placement import Placement, lowered_for, place
 from snn2chip.hw_models.results import Energy, Latency, LayerRow, NetworkReport, Range
 from snn2chip.interpreter import Observer
@@ -89,7 +90,7 @@ def simulate(
         layers=layers,
         totals=pricing.totals(layers, network.depth, graph.steps),
         placement=None if placement is None else placement.document(),
-        notes=tuple(_notes(chip, placement, layers, lowering is not None)),
+        notes=tuple(notes_on(chip, placement, layers, latency, lowering is not None)),
     )
 
 
@@ -116,31 +117,3 @@ def _energy(layers: tuple[LayerRow, ...], latency: Latency, power: Range | None)
     dynamic = pricing.energy(row for layer in layers for row in layer.actions)
     static = None if power is None or latency.seconds is None else power.times(latency.seconds)
     return Energy(dynamic, static, dynamic if static is None else dynamic + static, power)
-
-
-def _notes(chip: Chip, placement: Placement | None, layers: tuple[LayerRow, ...], unary: bool) -> list[str]:
-    notes = list(chip.notes)
-    if chip.scenario:
-        notes.insert(0, f"Scenario: {chip.scenario}")
-    if unary:
-        notes.append(
-            f"{chip.title} sends no values with its spikes: the network was lowered to binary neurons, "
-            "N of them for one of N levels, and its input to one channel per grey level."
-        )
-    if placement is not None and not placement.fits:
-        notes.append(_misfit(placement))
-    notes += [f"No price for {action}: {reason}" for action, reason in _absent(layers).items()]
-    if "power.static" not in chip.numbers:
-        notes.append("Static power is unknown for this chip and left out of the energy.")
-    return notes
-
-
-def _misfit(placement: Placement) -> str:
-    reasons = [f"{found.layer} needs {found.need} {found.limit}, of {found.have}" for found in placement.broken]
-    if placement.chips > 1:
-        reasons.append(f"it takes {placement.cores} cores on {placement.chips} chips")
-    return f"The network does not fit on one chip ({'; '.join(reasons)}); figures are for the placement described."
-
-
-def _absent(layers: tuple[LayerRow, ...]) -> Mapping[str, Any]:
-    return {row.action: row.absent for layer in layers for row in layer.actions if row.absent is not None}

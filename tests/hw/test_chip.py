@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from snn2chip import api
 from snn2chip.errors import UserError
 from snn2chip.hw_models.actions import ACTIONS
 from snn2chip.hw_models.chip import SHIPPED, available_chips, load_chip
@@ -81,6 +82,77 @@ def test_absent_and_included_prices_are_told(tmp_path: Path) -> None:
     assert "No price for synaptic_operation: nobody published it" in report.notes
 
 
+#: What no chip can have, and what is asked for instead.
+IMPOSSIBLE = [
+    *((f"structure.{key}", "0", "it is 0 1, but it must be a whole number: give 1 or more")
+      for key in ("cores", "cores_per_tile", "tile_columns")),
+    ("structure.cores", "1.5", "a whole number"),
+    ("limits.neurons_per_core", "0", "a whole number: give 1 or more"),
+    ("limits.neurons_per_core", "512.5", "it is 512.5 1, but it must be a whole number"),
+    ("limits.axons_in_per_core", "0", "a whole number: give 1 or more"),
+    ("capacity.synapse", "0", "a whole number of bits: give 1 or more"),
+    ("capacity.payload", "0.5", "a whole number of bits: give 0 or more"),
+    ("words.synapse", "0", "a whole number of bits: give 1 or more"),
+    ("words.axon_in", "0.5", "a whole number of bits: give 1 or more"),
+    ("clock.frequency", "0", "must be above 0: give the clock"),
+    ("power.static", "0", "leave the key out"),
+    ("limits.neuron_per_core", "5", r"no key of neurocore chips \(did you mean 'neurons_per_core'\?\)"),
+]  # fmt: skip
+UNITS = {"capacity": "bit", "words": "bit", "clock": "GHz", "power": "mW"}
+
+
+@pytest.mark.parametrize(("key", "value", "message"), IMPOSSIBLE)
+def test_what_no_chip_can_have_is_refused_on_reading(tmp_path: Path, key: str, value: str, message: str) -> None:
+    unit = UNITS.get(key.split(".")[0], "1")
+    entry = f'{key} = {{ value = {value}, unit = "{unit}", kind = "assumed", source = "unit" }}\n'
+    path = written(tmp_path, f'name = "mine"\ninherits = "unit"\n{entry}')
+    with pytest.raises(UserError, match=message) as error:
+        load_chip(path)
+    section, name = key.split(".")
+    assert str(error.value).startswith(f"chip file {path}: [{section}] {name}")
+
+
+def test_zeros_that_mean_something_are_read(tmp_path: Path) -> None:
+    origin = 'kind = "assumed", source = "unit" }\n'
+    path = written(
+        tmp_path,
+        f'name = "mine"\ninherits = "unit"\ncapacity.payload = {{ value = 0, unit = "bit", {origin}'
+        f'times.message = {{ value = 0, unit = "ns", {origin}'
+        f'prices.message = {{ low = 0, nominal = 1, high = 2, unit = "pJ", {origin}',
+    )
+    chip = load_chip(path)
+    assert chip.count("capacity.payload") == 0
+    assert chip.prices["message"].quantity is not None
+    assert chip.prices["message"].quantity.range.low == 0
+
+
+def test_a_table_holds_no_free_size(tmp_path: Path) -> None:
+    text = (SHIPPED / "lemaire-45nm.toml").read_text(encoding="utf-8").replace("[8, 10]", "[8, 0]")
+    with pytest.raises(UserError, match=r"\[prices\] sram_access: a price of 0 would make the action free"):
+        load_chip(written(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("limits = 5", r"limits is 5, but a section \[limits\] is needed"),
+        ('notes = "one"', "notes must be a list of sentences, not 'one'"),
+        ("scenario = 3", "scenario is 3, but it must be a sentence"),
+        ("sources.lab = 3", r"\[sources\] lab is 3, but it must say in words"),
+        ("name.x = 3", "name is missing"),
+    ],
+)
+def test_values_of_the_wrong_type_are_named(tmp_path: Path, line: str, message: str) -> None:
+    name = "" if line.startswith("name") else 'name = "mine"\n'
+    with pytest.raises(UserError, match=message):
+        load_chip(written(tmp_path, f'{name}inherits = "unit"\n{line}\n'))
+
+
+def test_notes_are_added_to_the_parents(tmp_path: Path) -> None:
+    child = load_chip(written(tmp_path, 'name = "child"\ninherits = "unit"\nnotes = ["Measured on one board."]\n'))
+    assert child.notes == (*load_chip("unit").notes, "Measured on one board.")
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
@@ -99,6 +171,12 @@ def test_absent_and_included_prices_are_told(tmp_path: Path) -> None:
         (PRICE, 'breathing = { absent = "no" }\n', r"\[prices\] names 'breathing', which no neurocore chip performs"),
         (PRICE, 'synaptic_operation = { absent = "" }\n', "absent stands alone and names an action or a reason"),
         ("value = 1, unit", 'points = [[2, 1], [1, 2]], x_unit = "1", unit', "the x of its points must ascend"),
+        (PRICE, PRICE.replace("operation", "operaton"), r"\(did you mean 'synaptic_operation'\?\)"),
+        ("value = 1, unit", "value = 0, unit", r"synaptic_operation: .* say included_in, or absent with a reason"),
+        ("value = 1, unit", "low = 0, nominal = 0, high = 0, unit", r"a price of 0 would make the action free"),
+        ("value = 1, unit", "low = 0, nominal = 0, high = 2, unit", r"a price of 0 would make the action free"),
+        ("value = 1, unit", 'points = [[2, 1]], x_unit = "1", unit', "points are for the time of the barrier only"),
+        ("value = 1, unit", 'points = [5], x_unit = "1", unit', r"points must be pairs \[x, y\] of numbers"),
         ('model = "neurocore"', 'model = "brain"', "model is 'brain', but one of neurocore"),
         ('name = "unit"', 'name = "unit"\ncolour = "red"', "unknown key or section 'colour'"),
         ('name = "unit"', "", "name is missing"),
@@ -130,6 +208,8 @@ def test_unknown_chips_are_refused() -> None:
         load_chip("loihi3")
     with pytest.raises(UserError, match=r"chip file nowhere.toml does not exist"):
         load_chip("nowhere.toml")
+    with pytest.raises(UserError, match=r"nowhere.toml does not exist: give the path .* one of dense-45nm, .*, unit"):
+        load_chip("nowhere.toml")
 
 
 def test_inheritance_replaces_whole_numbers(tmp_path: Path) -> None:
@@ -157,3 +237,8 @@ def test_tables_are_linear_between_their_points_and_constant_beyond() -> None:
         [access.at(size * kib) for size in (0, 4, 8, 20, 32, 1024, 4096)],
         np.array([0, 5, 10, 15, 20, 100, 100]) * 1e-12,
     )
+
+
+def test_a_chip_that_runs_no_spikes_is_no_target() -> None:
+    with pytest.raises(UserError, match="target 'dense-45nm' has the model 'array', which runs no spikes"):
+        api.export("nowhere.pt", target="dense-45nm")

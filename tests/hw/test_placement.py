@@ -73,7 +73,9 @@ def test_what_does_not_fit_on_one_chip_is_named_and_still_simulated(tmp_path: Pa
     assert (found["fits"], found["cores"], found["chips"]) == (False, 5, 2)
     assert found["broken"] == [{"layer": "out", "limit": "cores", "need": 5, "have": 4}]
     report = simulate(chain(), images(chain()), None, chip)
-    assert any("does not fit on one chip (it takes 5 cores on 2 chips)" in note for note in report.notes)
+    text = "does not fit on one chip: it takes 5 cores, and the chip has 4, which layer 'out' is the first to exceed"
+    assert any(text in note for note in report.notes)
+    assert any("5 of 8 cores on 2 chips are in use" in note for note in report.notes)
     crossings = [row for row in report.totals.actions if row.action == "chip_crossing"]
     assert crossings[0].count > 0
 
@@ -83,6 +85,9 @@ def test_a_limit_that_no_cut_keeps_is_named_with_the_numbers(tmp_path: Path) -> 
     found = fit(chain(), chip)
     assert not found["fits"]
     assert {"layer": "out", "limit": "axons_in_per_core", "need": 3, "have": 1} in found["broken"]
+    (note,) = (note for note in simulate(chain(), images(chain()), None, chip).notes if "breaks limits" in note)
+    assert "layer 'out' needs 3 axons_in_per_core, and the chip has 1" in note
+    assert "Energies and times are for a chip that could hold the network" in note
 
 
 def test_axons_out_count_the_cores_that_a_neuron_reaches(tmp_path: Path) -> None:

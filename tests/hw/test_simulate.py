@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from snn2chip.hw_models import simulate as public_simulate
 from snn2chip.hw_models.chip import available_chips, load_chip
 from snn2chip.hw_models.results import SCHEMA
 from snn2chip.hw_models.simulate import simulate
-from tests.hw.networks import chain, images, residual
+from tests.hw.networks import chain, images, residual, unit
 
 
 @pytest.mark.parametrize("name", available_chips())
@@ -47,6 +48,7 @@ def test_a_chip_without_payload_gets_the_unary_lowering_and_says_so() -> None:
     report = simulate(graph, images(graph), None, load_chip("loihi1-davies2018"))
     assert report.form == "unary"
     assert any("lowered to binary neurons" in note for note in report.notes)
+    assert any("stands for N binary neurons with a copy of all its synapses" in note for note in report.notes)
     assert report.graph_digest == graph.digest
     assert report.levels == 4
     graded = simulate(graph, images(graph), None, load_chip("loihi2"))
@@ -69,6 +71,37 @@ def test_latency_counts_the_pipeline() -> None:
     assert latency.cycles is not None
     assert latency.interval_cycles is not None
     assert latency.interval_cycles < latency.cycles
+
+
+def test_notes_say_what_time_and_placement_stand_for(tmp_path: Path) -> None:
+    chip = unit(tmp_path, limits__neurons_per_core="2", structure__cores="4", structure__tile_columns="2")
+    notes = " ".join(simulate(chain(), np.array([[1, 0]], np.uint8), None, chip).notes)
+    assert "3 of 4 cores on 1 chip are in use" in notes
+    assert "Latency is a lower bound: the time of hops" in notes
+    # The figures are those of docs/hardware-models.md.
+    assert "takes 3 steps (22 ns); in a stream, one ends every 2 steps (16 ns). Static energy is charged" in notes
+    assert "breaks limits" not in notes
+
+
+def test_notes_count_the_numbers_that_are_assumed(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('name = "mine"\ninherits = "unit"\nprices.message = { value = 2, unit = "pJ", kind = "measured", '
+                    'source = "unit" }\n', encoding="utf-8")  # fmt: skip
+    notes = simulate(chain(), images(chain()), None, load_chip(path)).notes
+    assert (
+        "20 of 21 prices, 8 of 8 times and 11 of 11 numbers on structure, clock and power of mine are assumed." in notes
+    )
+    graph = residual(levels=1)
+    published = simulate(graph, images(graph), None, load_chip("loihi1-davies2018")).notes
+    assert "3 of 13 numbers on structure, clock and power of loihi1-davies2018 are assumed." in published
+
+
+def test_unary_operations_are_not_what_the_unary_lowering_performs() -> None:
+    graph = residual(levels=4)
+    graded, unary = (simulate(graph, images(graph), None, load_chip(name)) for name in ("loihi2", "loihi1-davies2018"))
+    rows = {row.name: row for row in graded.layers}
+    lowered = {row.name: row for row in unary.layers}
+    assert lowered["n1"].synaptic_operations == 4 * rows["n1"].unary_operations > 0
 
 
 def test_the_formula_knows_no_time_and_no_static_power() -> None:
