@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
+from snn2chip.cli import entry
 
-from snn2chip.cli import main
-
-sys.exit(main())
+entry()

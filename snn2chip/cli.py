@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import errno
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -58,6 +59,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         return _say("standard output cannot be written: the disk is full", UserError.exit_code)
     return code
+
+
+def entry() -> None:
+    """The program: run one command and end with its exit code."""
+    code = main()
+    # What was asked for is done: Ctrl-C while Python takes itself down would only end in a traceback.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.exit(code)
 
 
 def _say(sentence: str, code: int) -> int:
@@ -281,4 +290,4 @@ def _do_doctor(options: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    entry()

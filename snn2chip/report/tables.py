@@ -170,7 +170,7 @@ def structure(network: NetworkReport) -> Sheet:
 
 _STRUCTURE = (
     "Activity: events per neuron and step. Effective operations: without those that meet a zero weight. "
-    "Unary operations: what the same values would cost as binary events."
+    "Unary operations: synaptic operations weighted with the value that the event carries."
 )
 
 
