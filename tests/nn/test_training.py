@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -213,10 +214,18 @@ def test_a_terminal_sees_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(sys, "stderr", terminal)
         with reporting(None, "digits", epochs=5) as report:
             report(Epoch(2, 1e-3, 0.5, 0.1, 0.975), 5)
-        shown = os.read(master, 65536).decode()
+        shown = what_is_shown(master, until="3/5")
     os.close(master)
     assert "digits  validation 97.5 %" in shown
     assert "3/5" in shown
+
+
+def what_is_shown(master: int, until: str) -> str:
+    """What a terminal received, which the kernel hands over in pieces: up to the piece with `until`, or ten seconds."""
+    shown, limit = "", time.monotonic() + 10
+    while until not in shown and select.select([master], [], [], limit - time.monotonic())[0]:
+        shown += os.read(master, 65536).decode(errors="replace")
+    return shown
 
 
 def test_bad_requests_are_refused(tmp_path: Path) -> None:
