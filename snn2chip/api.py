@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from snn2chip import artifact, certify, files, graph_io, interpreter
+from snn2chip import artifact, certify, files, interpreter
 from snn2chip.artifact import Artifact, Description, Samples
 from snn2chip.certify import Certificate
 from snn2chip.errors import UserError
@@ -261,8 +261,3 @@ def _inspect_artifact(read: Artifact) -> str:
     ]
     lines.append(f"  fit: {'fits' if fit.get('fits') else fit.get('reason', 'does not fit')}")
     return "\n".join([*lines, "", read.graph.show()])
-
-
-def graph_document(folder: str | Path) -> dict[str, Any]:
-    """The graph document of an artifact (see ``docs/artifact-format.md``)."""
-    return graph_io.to_document(artifact.read(folder).graph)[0]
