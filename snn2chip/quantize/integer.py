@@ -14,7 +14,7 @@ import numpy as np
 
 from snn2chip import spec
 from snn2chip.errors import GraphError, UserError
-from snn2chip.graph import Array, Graph, Kind, Node, Op, frozen, parameters
+from snn2chip.graph import Array, Graph, Kind, Node, Op, Signal, frozen, parameters
 from snn2chip.ops import Add, AvgPool2d, Conv2d, Linear, MultiLevelIF, Readout, Scale
 from snn2chip.quantize.fold import fold_batch_norms
 
@@ -102,6 +102,7 @@ class _Rounding:
         self._units = _spike_units(self._float)
         self._alias: dict[str, str] = {}
         self._shared: dict[str, Array] = {}
+        self._signals: dict[str, Signal] = {}
         self._nodes: list[Node] = []
         rules: dict[type[Op], Callable[[Node, tuple[str, ...]], None]] = {
             Scale: self._scale,
@@ -118,6 +119,10 @@ class _Rounding:
 
     def _emit(self, node: Node, op: Op, inputs: tuple[str, ...], unit: Array) -> None:
         self._units[node.name] = unit
+        try:
+            self._signals[node.name] = op.signal(tuple(self._signals[name] for name in inputs), self._float.steps)
+        except GraphError as error:
+            raise GraphError(f"node {node.name!r}: {error}") from None
         self._nodes.append(Node(node.name, op, inputs, frozen(np.atleast_1d(unit), np.float64)))
 
     def _unit(self, node: Node) -> Array:
@@ -217,16 +222,14 @@ class _Rounding:
                 f"node {node.name!r} counts spikes whose unit is {self._unit(node)[0]:.6g}, but one of its "
                 f"levels is {op.theta[0]:.6g}: the ratio must be whole, so give them the same threshold and levels"
             )
-        source = next(known for known in self._nodes if known.name == inputs[0])
-        reachable = self._reachable(source.name, rounded, op.levels)
+        reachable = self._reachable(inputs[0], rounded, op.levels)
         theta_integer = frozen(np.minimum(rounded, reachable), np.int32)
         self._emit(node, MultiLevelIF(theta_integer, op.levels), inputs, np.ones(1))
 
     def _reachable(self, source: str, theta: Array, levels: int) -> Array:
         """Just above every potential that can occur: a larger theta would mean the same and waste bits."""
-        graph = Graph(tuple(self._nodes), self._float.steps)
         op = MultiLevelIF(frozen(theta, np.int64), levels)
-        above: Array = np.maximum(1, op.membrane(graph.signals[source].interval, graph.steps).high + 1)
+        above: Array = np.maximum(1, op.membrane(self._signals[source].interval, self._float.steps).high + 1)
         return above
 
 
