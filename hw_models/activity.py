@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snn2chip import kernels
-from snn2chip.graph import Array, Node, Region, Shape
+from snn2chip.graph import Array, Node, Shape
 from snn2chip.lowering import Network, Population, Projection, Role
 from snn2chip.ops import Conv2d, Linear
 
@@ -221,14 +221,3 @@ def reach(projection: Projection, mask: Array) -> Array:
     ones = np.ones((op.groups, 1, *op.kernel), dtype=np.float32)
     hit = replace(op, weight=ones, bias=None).step((grouped,), None)[0]
     return np.minimum(hit, 1).astype(np.float32).repeat(op.outputs // op.groups, axis=1)
-
-
-def region_of(region: Region, shape: Shape) -> Array:
-    """1 inside the region, 0 outside: int64 of `shape`."""
-    inside = np.zeros(shape, dtype=np.int64)
-    channels = slice(region.channels.start, region.channels.stop)
-    if len(shape) == 1:
-        inside[channels] = 1
-    else:
-        inside[channels, region.rows.start : region.rows.stop] = 1
-    return inside

@@ -15,7 +15,7 @@ import numpy as np
 
 from snn2chip.graph import Array, Region
 from snn2chip.hw_models import pricing
-from snn2chip.hw_models.activity import Activity, Floats, Loads, Watch, region_of
+from snn2chip.hw_models.activity import Activity, Floats, Loads, Watch
 from snn2chip.hw_models.chip import Chip
 from snn2chip.hw_models.counts import Costs, Counts, Priced, count, mean
 from snn2chip.hw_models.placement import Placement, Slot
@@ -236,7 +236,7 @@ class Neurocores:
         constant = np.zeros(self.placement.cores)
         for slot in self._all_slots():
             population = self.network[slot.population]
-            inside = region_of(slot.region, population.shape).reshape(population.shape[0], -1).sum(axis=1)
+            inside = slot.region.mask(population.shape).reshape(population.shape[0], -1).sum(axis=1)
             constant[slot.index] = inside.sum() * self.cycles("neuron_update_inactive", slot.population)
             if population.biased.all():
                 constant[slot.index] += float(inside @ self._active_cycles(population))
@@ -269,7 +269,7 @@ class Neurocores:
     def _idle(self, slot: Slot) -> float:
         if not self._visits_idle:
             return 0.0
-        neurons = int(region_of(slot.region, self.network[slot.population].shape).sum())
+        neurons = int(slot.region.mask(self.network[slot.population].shape).sum())
         return neurons * self.cycles("neuron_update_inactive", slot.population)
 
     def _barrier(self) -> float:
@@ -288,7 +288,7 @@ def _by_rows(slots: Sequence[Slot]) -> dict[range, list[Slot]]:
 
 def _band(rows: range, population: Population) -> Array:
     """1 in these rows of every channel: int64 of the population's shape."""
-    return region_of(Region(range(population.shape[0]), rows), population.shape)
+    return Region(range(population.shape[0]), rows).mask(population.shape)
 
 
 def _channels(region: Region, population: Population) -> Array:

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from snn2chip.graph import Array, Region
-from snn2chip.hw_models.activity import region_of
 from snn2chip.hw_models.placement import Placement, Slot, pattern_key
 from snn2chip.lowering import Projection
 
@@ -68,7 +67,7 @@ def _homes(placement: Placement, name: str) -> tuple[Array, Array, Array]:
     shape = placement.network[name].shape
     x, y, chip = (np.zeros(shape, dtype=np.int64) for _ in range(3))
     for slot in placement.slots[name]:
-        inside = region_of(slot.region, shape)
+        inside = slot.region.mask(shape)
         x += slot.x * inside
         y += slot.y * inside
         chip += slot.chip * inside

@@ -92,6 +92,16 @@ class Region:
     def whole(cls, shape: Shape) -> Region:
         return cls(range(shape[0]), range(shape[1] if len(shape) > 1 else 1))
 
+    def mask(self, shape: Shape) -> Array:
+        """1 inside the region, 0 outside: int64 of `shape`."""
+        inside = np.zeros(shape, dtype=np.int64)
+        channels = slice(self.channels.start, self.channels.stop)
+        if len(shape) == 1:
+            inside[channels] = 1
+        else:
+            inside[channels, self.rows.start : self.rows.stop] = 1
+        return inside
+
 
 class Op(Protocol):
     """What every operation says about itself. Operations are frozen dataclasses; arrays among their fields are

@@ -34,18 +34,7 @@ class BaseOp(ABC):
 
     def fan_out(self, source: Shape, target: Region, effective: bool = False) -> Array:
         """See `snn2chip.graph.Op.fan_out`; one target each unless a subclass says otherwise."""
-        return identity_fan_out(source, target)
-
-
-def identity_fan_out(shape: Shape, target: Region) -> Array:
-    """Every position reaches its own place: 1 inside `target`, 0 outside."""
-    reached = np.zeros(shape, dtype=np.int64)
-    channels = slice(target.channels.start, target.channels.stop)
-    if len(shape) == 1:
-        reached[channels] = 1
-    else:
-        reached[channels, target.rows.start : target.rows.stop] = 1
-    return reached
+        return target.mask(source)
 
 
 def axis_hits(size: int, outputs: range, kernel: int, stride: int, padding: int, dilation: int = 1) -> Array:

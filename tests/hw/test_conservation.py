@@ -13,7 +13,6 @@ from hypothesis import assume, given, settings
 from snn2chip import engine, interpreter
 from snn2chip.errors import GraphError
 from snn2chip.graph import Array, Graph, Region
-from snn2chip.hw_models.activity import region_of
 from snn2chip.hw_models.chip import Chip
 from snn2chip.hw_models.neurocore import Neurocores
 from snn2chip.hw_models.placement import place
@@ -123,7 +122,7 @@ def plain_work(model: Neurocores, tensors: Tensors) -> Array:
     work = np.zeros((*first.shape[:2], model.placement.cores))
     for population in model.network.populations:
         for slot in model.placement.slots[population.name]:
-            inside = region_of(slot.region, population.shape)
+            inside = slot.region.mask(population.shape)
             work[:, :, slot.index] += inside.sum() + levels(model, population.name, tensors, inside)
             for projection in population.projections:
                 events, fan_out = tensors[projection.source] != 0, projection.fan_out(slot.region)

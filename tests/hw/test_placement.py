@@ -11,7 +11,6 @@ from hypothesis import assume, given, settings
 
 from snn2chip.errors import GraphError
 from snn2chip.graph import Graph
-from snn2chip.hw_models.activity import region_of
 from snn2chip.hw_models.chip import Chip, load_chip
 from snn2chip.hw_models.placement import Needs, fit, limits_of, place
 from snn2chip.hw_models.simulate import simulate
@@ -39,7 +38,7 @@ def test_every_neuron_has_one_core_and_every_limit_is_kept_or_named(tight: Chip,
     assert [slot.index for slots in placement.slots.values() for slot in slots] == list(range(placement.cores))
     for population in network.populations[1:]:
         slots = placement.slots[population.name]
-        held = sum(region_of(slot.region, population.shape) for slot in slots)
+        held = sum(slot.region.mask(population.shape) for slot in slots)
         np.testing.assert_array_equal(held, np.ones(population.shape))
         needs = Needs(network, population, tight, {})
         for limit, have in limits_of(tight).items():
