@@ -108,7 +108,7 @@ def _exchange(temporary: Path, folder: Path) -> None:
     folder.rename(old)
     try:
         temporary.rename(folder)
-    except BaseException:
+    except BaseException:  # Ctrl-C, too: the old folder goes back to its place before anything else happens
         old.rename(folder)
         raise
     old.rename(temporary)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import io
 import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from snn2chip.errors import UserError
+from snn2chip.files import write_bytes
 from snn2chip.nn.networks import ResNet, resnet
 
 FORMAT = "snn2chip-model-1"
@@ -54,24 +55,11 @@ def save(model: nn.Module, path: str | os.PathLike[str], **metadata: Any) -> Pat
 
 
 def write_atomically(content: dict[str, Any], path: str | os.PathLike[str]) -> Path:
-    """``torch.save`` to a temporary file beside ``path``, then a rename: a kill leaves the old file whole."""
-    target = Path(path)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    except OSError as error:
-        raise UserError(f"{target}: cannot be written: {error.strerror}") from None
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            torch.save(content, stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    return target
+    """``torch.save``, whole or not at all: a kill or a full disk leaves the old file as it was."""
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    write_bytes(Path(path), buffer.getvalue())
+    return Path(path)
 
 
 def _check_plain(key: str, value: Any) -> None:

@@ -190,3 +190,10 @@ def test_metadata_that_json_cannot_hold_is_named(tmp_path: Path, value: Any) -> 
 def test_metadata_come_as_json_would_give_them_back(tmp_path: Path) -> None:
     checkpoint = frontend.read(save_small(tmp_path / "model.pt", per_class={10: 0.5, 2: 0.25}))
     assert checkpoint.metadata["per_class"] == {"10": 0.5, "2": 0.25}
+
+
+def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(UserError, match=r"model\.pt: cannot be written"):
+        save_small(tmp_path / "file" / "model.pt")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
