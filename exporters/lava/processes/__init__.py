@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sys
 import traceback
+from abc import abstractmethod
 from pathlib import Path
 from typing import Any
 
@@ -92,9 +93,9 @@ class _Model(PyLoihiProcessModel):  # type: ignore[misc]
             self._write_down(error)
             raise
 
+    @abstractmethod
     def compute(self) -> None:
         """One time step."""
-        raise NotImplementedError
 
     def position(self, steps: int, batch: int) -> tuple[int, int]:
         """(index of the batch's first sample, step within the sample)."""
