@@ -20,6 +20,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"frontend", "quantize", "training", "exporters", "hw_models", "certify", "report"}),
     frozenset({"api", "simulation", "doctor"}),
     frozenset({"terminal"}),
+    frozenset({"commands"}),
     frozenset({"cli"}),
     frozenset({"__main__"}),
 )

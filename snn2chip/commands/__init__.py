@@ -1,0 +1,10 @@
+"""The commands, one file each: `add` declares a command and its options, `_execute` carries it out."""
+
+from __future__ import annotations
+
+from snn2chip.commands import chips, compare, doctor, export, inspect, run, simulate, train, verify
+
+#: In the order in which the help shows them.
+COMMANDS = (train, export, run, verify, simulate, compare, inspect, chips, doctor)
+
+__all__ = ["COMMANDS"]

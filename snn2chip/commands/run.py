@@ -1,0 +1,34 @@
+"""``snn2chip run``: run inputs through an artifact."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from snn2chip.commands.base import command
+
+
+def add(commands: Any) -> None:
+    details = """\
+Inputs are uint8 [B, C, H, W] (shown at every step) or [B, T, C, H, W] (event counts), as .npy or as .npz with x.
+The output is int32 [B, classes], logits summed over the T steps."""
+    parser = command(commands, "run", "run inputs through an artifact", _execute, details)
+    parser.add_argument("artifact", metavar="DIR", help="an artifact folder")
+    parser.add_argument("--backend", choices=("reference", "torch", "onnxruntime", "lava"), default="reference")
+    parser.add_argument("--input", required=True, metavar="X.npy", help="inputs to run")
+    parser.add_argument("--output", required=True, metavar="Y.npy", help="where the logits go")
+    parser.add_argument("--per-step", action="store_true", help="keep [B, T, classes] instead of the sum over T")
+    parser.add_argument(
+        "--timing",
+        choices=("algorithmic", "pipelined"),
+        default="algorithmic",
+        help="algorithmic: every layer in the same step (pipelined is not available in this version)",
+    )
+
+
+def _execute(options: argparse.Namespace) -> int:
+    from snn2chip import api, files
+
+    per_step = api.run(options.artifact, options.input, options.backend, options.timing)
+    files.write_array(options.output, per_step if options.per_step else per_step.sum(axis=1, dtype=per_step.dtype))
+    return 0
