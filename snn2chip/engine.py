@@ -19,8 +19,22 @@ from torch.nn import functional
 from snn2chip.errors import GraphError
 from snn2chip.graph import Array, Graph, Node, Op
 from snn2chip.interpreter import Observer, as_frames, batches
-from snn2chip.kernels import FLOAT32_EXACT, FLOAT64_EXACT
-from snn2chip.ops import Add, Conv2d, Flatten, Input, Linear, MultiLevelIF, Readout, SumPool2d, Upsample2d
+from snn2chip.kernels import DECAY_ONE, FLOAT32_EXACT, FLOAT64_EXACT
+from snn2chip.ops import (
+    LIF,
+    Add,
+    Concat,
+    Conv2d,
+    Flatten,
+    Input,
+    LeakyIntegrator,
+    Linear,
+    MaxPool2d,
+    MultiLevelIF,
+    Readout,
+    SumPool2d,
+    Upsample2d,
+)
 
 #: (inputs, state) to (output, state) of one node.
 Step = Callable[[tuple[Tensor, ...], Tensor | None], tuple[Tensor, Tensor | None]]
@@ -151,6 +165,78 @@ def _neuron(graph: Graph, node: Node) -> Step:
     return step
 
 
+def _lif(graph: Graph, node: Node) -> Step:
+    """In float64: membranes have 24 bits and decays 13, so that every product and quotient is exact or safely apart.
+
+    ``floor((v - theta) / step)`` is exact because numerator and denominator stay below ``2**25``: a quotient that is no
+    whole number is at least ``2**-24`` away from one, far more than the rounding of a division.
+    """
+    op = node.op
+    assert isinstance(op, LIF)
+    theta, step_size, decay = (_wide(graph, node, array) for array in (op.theta, op.step_size, op.decay))
+    drive = None if op.drive is None else _wide(graph, node, op.drive)
+
+    def count(v: Tensor) -> Tensor:
+        return ((v - theta) / step_size).floor_().add_(1).clamp_(0, op.levels)
+
+    def step(inputs: tuple[Tensor, ...], state: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        v = inputs[0].to(torch.float64)
+        if drive is not None:
+            v = v + drive
+        if state is not None:
+            v = v + (state * decay).floor_()
+        if state is not None and op.delayed and op.reset != "none":
+            earlier = count(state)
+            v = v - earlier * step_size if op.reset == "subtract" else torch.where(earlier > 0, 0.0, v)
+        spikes = count(v)
+        if op.delayed or op.reset == "none":
+            return spikes, v
+        return spikes, v - spikes * step_size if op.reset == "subtract" else torch.where(spikes > 0, 0.0, v)
+
+    return step
+
+
+def _leaky_integrator(graph: Graph, node: Node) -> Step:
+    op = node.op
+    assert isinstance(op, LeakyIntegrator)
+    decay = _wide(graph, node, op.decay)
+
+    def step(inputs: tuple[Tensor, ...], state: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        value = inputs[0].to(torch.float64)
+        if state is not None:
+            value = value + (state * decay).floor_()
+        return value, value
+
+    return step
+
+
+def _wide(graph: Graph, node: Node, values: Array) -> Tensor:
+    """``[C]`` as float64 that broadcasts over the node's output; decays as the fraction that they mean."""
+    shape = (1, -1) + (1,) * (len(graph.signals[node.name].shape) - 1)
+    wide = torch.tensor(values).to(torch.float64).reshape(shape)
+    return wide / DECAY_ONE if values is getattr(node.op, "decay", None) else wide
+
+
+def _max_pool(graph: Graph, node: Node) -> Step:
+    op = node.op
+    assert isinstance(op, MaxPool2d)
+
+    def step(inputs: tuple[Tensor, ...], state: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        # torch pads with minus infinity, the operation with 0: the same, for every window meets the map.
+        x = inputs[0] if inputs[0].is_floating_point() else inputs[0].to(torch.float64)
+        return functional.max_pool2d(x, op.kernel, op.stride, op.padding), None
+
+    return step
+
+
+def _concat(graph: Graph, node: Node) -> Step:
+    def step(inputs: tuple[Tensor, ...], state: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        dtype = reduce(torch.promote_types, (x.dtype for x in inputs))
+        return torch.cat([x.to(dtype) for x in inputs], dim=1), None
+
+    return step
+
+
 def _add(graph: Graph, node: Node) -> Step:
     # A partial sum can be larger than the sum itself: the bound is that of the operands together.
     dtype = _float_type(sum(_magnitude(graph, name) for name in node.inputs), node)
@@ -198,10 +284,14 @@ def _same(graph: Graph, node: Node) -> Step:
 
 _COMPILERS: dict[type[Op], Callable[[Graph, Node], Step]] = {
     Add: _add,
+    Concat: _concat,
     Conv2d: _conv2d,
     Flatten: _flatten,
     Input: _same,
+    LIF: _lif,
+    LeakyIntegrator: _leaky_integrator,
     Linear: _linear,
+    MaxPool2d: _max_pool,
     MultiLevelIF: _neuron,
     Readout: _same,
     SumPool2d: _sum_pool,

@@ -28,7 +28,9 @@ def _is_ints(value: Any) -> bool:
 #: What a file may give for a field of an operation, by the field's annotation.
 _FITS: Mapping[str, Callable[[Any], bool]] = {
     "int": _is_int,
+    "bool": lambda value: type(value) is bool,
     "float": lambda value: type(value) in (int, float),
+    "Reset": lambda value: isinstance(value, str),
     "tuple[int, int]": lambda value: _is_ints(value) and len(value) == 2,
     "tuple[int, ...]": _is_ints,
     "Array": lambda value: isinstance(value, np.ndarray),

@@ -7,6 +7,7 @@ the narrowest float type in which *every partial sum* is proven exact (``docs/se
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,10 @@ Pair = tuple[int, int]
 #: Integers of magnitude up to 2**24 (2**53) are exact in float32 (float64): width of the significand, IEEE 754-2019.
 FLOAT32_EXACT = 2**24
 FLOAT64_EXACT = 2**53
+
+#: Fraction bits of a decay, as Loihi's neurons have them (Davies et al. 2018), and the decay that keeps everything.
+DECAY_BITS = 12
+DECAY_ONE = 2**DECAY_BITS
 
 #: In a *float* graph a level such as 1/7 is inexact, so that a sum of levels can land just below the level it means.
 FLOAT_GUARD = 2.0**-32
@@ -82,6 +87,12 @@ def sum_pool(x: Array, kernel: Pair, stride: Pair, padding: Pair) -> Array:
     return total
 
 
+def max_pool(x: Array, kernel: Pair, stride: Pair, padding: Pair) -> Array:
+    """Largest values of windows: ``[B, C, H, W]`` (nothing negative) to ``[B, C, Ho, Wo]``, in the type of `x`."""
+    largest: Array = windows(x, kernel, stride, padding).max(axis=(4, 5))
+    return largest
+
+
 def per_channel(values: Array, rank: int) -> Array:
     """``[C]`` shaped to broadcast over ``[B, C, ...]`` of `rank` axes."""
     return values.reshape((1, -1) + (1,) * (rank - 2))
@@ -100,3 +111,61 @@ def multi_level_if(current: Array, potential: Array, theta: Array, levels: int) 
     reached = np.floor(v / level + FLOAT_GUARD) if v.dtype.kind == "f" else np.floor_divide(v, level)
     spikes = np.clip(reached, 0, levels).astype(potential.dtype, copy=False)
     return spikes, v - spikes * level
+
+
+def leak(values: Array, decay: Array) -> Array:
+    """``floor(values * decay / 2**12)``, formed in int64; the shift of a negative number rounds down."""
+    left: Array = (values.astype(np.int64) * decay) >> DECAY_BITS
+    return left
+
+
+def leaky_integrator(current: Array, state: Array, decay: Array) -> Array:
+    """``leak(state) + current``, in the type of `state`; current and state ``[B, C, ...]``, decay ``[C]``."""
+    share = per_channel(decay, current.ndim)
+    left = state * share if state.dtype.kind == "f" else leak(state, share)
+    value: Array = (left + current).astype(state.dtype, copy=False)
+    return value
+
+
+@dataclass(frozen=True)
+class LIFParameters:
+    """Of one layer of leaky integrate-and-fire neurons; see `snn2chip.ops.lif.LIF`. Arrays are ``[C]``."""
+
+    theta: Array
+    step_size: Array
+    decay: Array
+    drive: Array | None
+    levels: int
+    reset: str
+    delayed: bool
+    strict: bool = False
+
+
+def spike_count(potential: Array, theta: Array, step_size: Array, levels: int, strict: bool = False) -> Array:
+    """``clip(floor((v - theta) / step) + 1, 0, levels)``; `strict` counts a step only once it is passed."""
+    excess = potential - theta
+    reached = np.ceil(excess / step_size) if strict else np.floor_divide(excess, step_size) + 1
+    spikes: Array = np.clip(reached, 0, levels)
+    return spikes
+
+
+def lif(current: Array, potential: Array, neuron: LIFParameters) -> tuple[Array, Array]:
+    """One step of a layer of LIF neurons.
+
+    Args: current ``[B, C, ...]``, potential of the same shape (what `lif` returned for the step before; 0 at first).
+    Returns: (spikes z, next potential u), in the type of `potential`.
+    """
+    rank = current.ndim
+    theta, step = per_channel(neuron.theta, rank), per_channel(neuron.step_size, rank)
+    v = leaky_integrator(current, potential, neuron.decay)
+    if neuron.drive is not None:
+        v = v + per_channel(neuron.drive, rank)
+    if neuron.delayed and neuron.reset != "none":
+        earlier = spike_count(potential, theta, step, neuron.levels, neuron.strict)
+        v = v - earlier * step if neuron.reset == "subtract" else np.where(earlier > 0, 0, v)
+    v = v.astype(potential.dtype, copy=False)
+    spikes = spike_count(v, theta, step, neuron.levels, neuron.strict).astype(potential.dtype, copy=False)
+    if neuron.delayed or neuron.reset == "none":
+        return spikes, v
+    left = v - spikes * step if neuron.reset == "subtract" else np.where(spikes > 0, 0, v)
+    return spikes, left.astype(potential.dtype, copy=False)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from snn2chip.errors import GraphError
-from snn2chip.graph import Graph, Interval, Kind, Node
-from snn2chip.ops import Conv2d, Input, Linear, MultiLevelIF, Readout
+from snn2chip.graph import Array, Graph, Interval, Kind, Node
+from snn2chip.ops import LIF, Conv2d, Input, LeakyIntegrator, Linear, Readout, SpikingNeuron
 from snn2chip.ops.base import BaseOp
 
 #: Signed width of a neuron's membrane, as Lava declares it for Loihi 2's fixed-point neurons.
@@ -26,8 +26,10 @@ def check_integer(graph: Graph) -> None:
             raise GraphError(f"node {node.name!r} ({node.kind}) belongs in float graphs only: quantize the graph first")
         if isinstance(op, (Conv2d, Linear)):
             _check_synapses(graph, node, op)
-        if isinstance(op, MultiLevelIF):
+        if isinstance(op, SpikingNeuron):
             _check_neuron(graph, node, op)
+        elif isinstance(op, LeakyIntegrator):
+            _check_integrator(graph, node, op)
         elif not _within(graph.signals[node.name].interval, INT32_LIMIT):
             raise GraphError(f"node {node.name!r} ({node.kind}) may leave 32 bits: {_range(graph, node.name)}")
     logits = graph.signals[graph.output.name].interval
@@ -71,17 +73,39 @@ def _check_synapses(graph: Graph, node: Node, op: Conv2d | Linear) -> None:
         raise GraphError(f"node {node.name!r} ({node.kind}) may leave 32 bits before its bias is added")
 
 
-def _check_neuron(graph: Graph, node: Node, op: MultiLevelIF) -> None:
-    if op.theta.dtype != np.int32:
-        raise GraphError(f"node {node.name!r} ({node.kind}) has {op.theta.dtype} thresholds, but int32 is needed")
-    if int(op.theta.max()) * op.levels > MEMBRANE_LIMIT:
-        raise GraphError(f"node {node.name!r} saturates at N*theta = {int(op.theta.max()) * op.levels}, beyond 24 bits")
+def _check_neuron(graph: Graph, node: Node, op: SpikingNeuron) -> None:
+    _check_int32(node, "thresholds", op.theta)
+    if (most := int(op.saturation.max())) > MEMBRANE_LIMIT:
+        raise GraphError(f"node {node.name!r} saturates at N*theta = {most}, beyond 24 bits")
+    if isinstance(op, LIF):
+        _check_lif(node, op)
     membrane = op.membrane(graph.signals[node.inputs[0]].interval, graph.steps)
     if not _within(membrane, MEMBRANE_LIMIT):
         raise GraphError(
             f"node {node.name!r}: its membrane may reach [{membrane.min}, {membrane.max}] over {graph.steps} steps, "
             f"beyond {MEMBRANE_BITS} bits: use fewer weight bits or fewer steps"
         )
+
+
+def _check_lif(node: Node, op: LIF) -> None:
+    for name, values in (("step sizes", op.step_size), ("decays", op.decay), ("drives", op.drive)):
+        if values is not None:
+            _check_int32(node, name, values)
+    if op.strict:
+        raise GraphError(f"node {node.name!r} (LIF) is strict: an integer neuron fires at v >= theta")
+    if int(op.step_size.max()) > MEMBRANE_LIMIT:
+        raise GraphError(f"node {node.name!r} (LIF) has a step size of {int(op.step_size.max())}, beyond 24 bits")
+
+
+def _check_integrator(graph: Graph, node: Node, op: LeakyIntegrator) -> None:
+    _check_int32(node, "decays", op.decay)
+    if not _within(graph.signals[node.name].interval, MEMBRANE_LIMIT):
+        raise GraphError(f"node {node.name!r} ({node.kind}) may leave 24 bits: {_range(graph, node.name)}")
+
+
+def _check_int32(node: Node, what: str, values: Array) -> None:
+    if values.dtype != np.int32:
+        raise GraphError(f"node {node.name!r} ({node.kind}) has {values.dtype} {what}, but int32 is needed")
 
 
 def _within(interval: Interval, limit: int) -> bool:

@@ -45,6 +45,20 @@ def axis_hits(size: int, outputs: range, kernel: int, stride: int, padding: int,
     return hits.astype(np.int64)
 
 
+def window_fan_out(
+    source: Shape, target: Region, kernel: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int]
+) -> Array:
+    """Targets in `target` whose window an event at each source position falls into, for pools: int64 of `source`."""
+    channels, height, width = source
+    out_width = output_size(width, kernel[1], stride[1], padding[1])
+    rows = axis_hits(height, target.rows, kernel[0], stride[0], padding[0]).sum(axis=1)
+    cols = axis_hits(width, range(out_width), kernel[1], stride[1], padding[1]).sum(axis=1)
+    inside = np.zeros(channels, dtype=np.int64)
+    inside[target.channels.start : target.channels.stop] = 1
+    reached: Array = inside[:, None, None] * rows[None, :, None] * cols[None, None, :]
+    return reached
+
+
 def map_shape(signal: Signal) -> tuple[int, int, int]:
     """(C, H, W) of a map; GraphError for a flat tensor."""
     if len(signal.shape) != 3:

@@ -8,7 +8,7 @@ import numpy as np
 
 from snn2chip import kernels
 from snn2chip.graph import Array, Interval, Region, Shape, Signal, frozen
-from snn2chip.ops.base import BaseOp, axis_hits, map_shape, window_shape
+from snn2chip.ops.base import BaseOp, map_shape, window_fan_out, window_shape
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,4 @@ class SumPool2d(BaseOp):
         return kernels.sum_pool(x, self.kernel, self.stride, self.padding), None
 
     def fan_out(self, source: Shape, target: Region, effective: bool = False) -> Array:
-        channels, height, width = source
-        out_width = kernels.output_size(width, self.kernel[1], self.stride[1], self.padding[1])
-        rows = axis_hits(height, target.rows, self.kernel[0], self.stride[0], self.padding[0]).sum(axis=1)
-        cols = axis_hits(width, range(out_width), self.kernel[1], self.stride[1], self.padding[1]).sum(axis=1)
-        inside = np.zeros(channels, dtype=np.int64)
-        inside[target.channels.start : target.channels.stop] = 1
-        reached: Array = inside[:, None, None] * rows[None, :, None] * cols[None, None, :]
-        return reached
+        return window_fan_out(source, target, self.kernel, self.stride, self.padding)

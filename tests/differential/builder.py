@@ -15,7 +15,21 @@ import numpy as np
 from hypothesis import strategies as st
 
 from snn2chip.graph import Array, Graph, Node, Op, frozen
-from snn2chip.ops import Add, Conv2d, Flatten, Input, Linear, MultiLevelIF, Readout, SumPool2d, Upsample2d
+from snn2chip.ops import (
+    LIF,
+    Add,
+    Concat,
+    Conv2d,
+    Flatten,
+    Input,
+    LeakyIntegrator,
+    Linear,
+    MaxPool2d,
+    MultiLevelIF,
+    Readout,
+    SumPool2d,
+    Upsample2d,
+)
 
 Pair = tuple[int, int]
 Shape = tuple[int, ...]
@@ -36,6 +50,8 @@ class Limits:
         max_steps, max_levels, max_input: the largest T, N and input value.
         allow_sew: sums of spikes that no barrier follows, so that values above N enter the next layer.
         allow_currents: currents that are added or pooled before they reach a neuron or the readout.
+        allow_leaky: LIF neurons and leaky integrators.
+        allow_max_pool, allow_concat: the operations of these names.
     """
 
     max_steps: int = 8
@@ -43,6 +59,9 @@ class Limits:
     max_input: int = 255
     allow_sew: bool = True
     allow_currents: bool = True
+    allow_leaky: bool = False
+    allow_max_pool: bool = False
+    allow_concat: bool = False
 
 
 @dataclass(frozen=True)
@@ -176,8 +195,32 @@ class Builder:
         """A neuron on a current, or as a barrier on spikes."""
         if levels is None:
             levels = min(self.pick(1, 2, 3, 4, 7, 15, 255, self.number(1, 255)), self.limits.max_levels)
+        # A quarter of the membrane for the current, one for the drive, and room for what a reset may take too much.
+        if self.limits.allow_leaky and 4 * source.largest <= self.budget and self.flip():
+            return self._lif(self._integrated(source), levels)
         theta = self._theta(source, levels, MEMBRANE_LIMIT // levels)
         op = MultiLevelIF(theta, levels)
+        return self.put(op, source.shape, levels, source)
+
+    def _integrated(self, source: Value) -> Value:
+        """Sometimes the source's fading sum: what T steps can pile up fits, or it is left as it is."""
+        largest = source.largest * self.steps
+        if 4 * largest > self.budget or not self.flip():
+            return source
+        return self.put(LeakyIntegrator(self._decay(source.shape[0])), source.shape, largest, source)
+
+    def _decay(self, channels: int) -> Array:
+        low, high = self.pick((4096, 4096), (0, 4096), (3500, 4096), (0, 0))
+        return frozen(self.rng.integers(low, high + 1, channels), np.int32)
+
+    def _lif(self, source: Value, levels: int) -> Value:
+        channels, ceiling = source.shape[0], MEMBRANE_LIMIT // 4 // levels
+        theta = self._theta(source, levels, ceiling)
+        step_size = theta if self.flip() else self._theta(source, levels, ceiling)
+        bound = self.pick(0, 0, 1, source.largest)
+        drive = frozen(self.rng.integers(-bound, bound + 1, channels), np.int32) if bound else None
+        reset, delayed = self.pick("subtract", "zero", "none"), self.flip()
+        op = LIF(theta, step_size, self._decay(channels), drive, levels, reset, delayed)
         return self.put(op, source.shape, levels, source)
 
     def _theta(self, source: Value, levels: int, ceiling: int) -> Array:
@@ -196,6 +239,20 @@ class Builder:
         op = SumPool2d(window.kernel, window.stride, window.padding)
         area = math.prod(window.kernel)
         return self.put(op, (source.shape[0], *window.over(source.shape)), source.largest * area, source)
+
+    def max_pool(self, source: Value) -> Value:
+        """A pool of spikes whose windows all meet the map."""
+        window = replace(self.window(source.shape), dilation=(1, 1))
+        low, high = (min(pad, size // 2) for pad, size in zip(window.padding, window.kernel, strict=True))
+        window = replace(window, padding=(low, high))
+        shape = (source.shape[0], *window.over(source.shape))
+        if min(shape) < 1:  # with less padding, the window does not fit any more
+            return source
+        return self.put(MaxPool2d(window.kernel, window.stride, window.padding), shape, source.largest, source)
+
+    def concat(self, *sources: Value) -> Value:
+        shape = (sum(source.shape[0] for source in sources), *sources[0].shape[1:])
+        return self.put(Concat(), shape, max(source.largest for source in sources), *sources)
 
     def upsample(self, source: Value) -> Value:
         factor = (self.number(1, 2), self.number(1, 3))

@@ -12,7 +12,7 @@ import numpy as np
 from snn2chip import graph_io, interpreter, spec
 from snn2chip.graph import Array, Graph, Interval, Node
 from snn2chip.interpreter import Observer, Recorder
-from snn2chip.ops import MultiLevelIF
+from snn2chip.ops import SpikingNeuron
 from tests.differential.strategies import Case
 from tests.oracle import oracle
 
@@ -89,7 +89,7 @@ def assert_meaning(case: Case) -> None:
     for node in case.graph.nodes:
         interval = case.graph.signals[node.name].interval
         _assert_within(truth.tensors[node.name], interval, node.name)
-        if isinstance(node.op, MultiLevelIF):
+        if isinstance(node.op, SpikingNeuron):
             source = case.graph.signals[node.inputs[0]].interval
             membrane = node.op.membrane(source, case.graph.steps)
             _assert_within(truth.potentials[node.name], membrane, f"the membrane of {node.name}")

@@ -20,6 +20,9 @@ from tests.differential.builder import INT32_LIMIT, LARGEST_MAP, MOST_CHANNELS, 
 #: No block makes spike counts so many times as large as those that enter it.
 HEADROOM = 64
 
+#: Limits that let every operation be drawn.
+EVERY_OP: dict[str, Any] = {"allow_leaky": True, "allow_max_pool": True, "allow_concat": True}
+
 Block = Callable[[Builder, Value], Value]
 
 
@@ -83,6 +86,10 @@ def _map_block(builder: Builder, source: Value) -> Value:
         blocks += [_two_branches, _current_pool, _membrane_shortcut]
     if builder.limits.allow_sew:
         blocks.append(_doubled)
+    if builder.limits.allow_max_pool:
+        blocks += [Builder.max_pool, Builder.max_pool]
+    if builder.limits.allow_concat:
+        blocks += [_joined, _joined]
     if source.size <= LARGEST_MAP:
         blocks += [Builder.upsample, Builder.upsample]
     chosen: Block = builder.pick(*blocks)
@@ -139,6 +146,15 @@ def _membrane_shortcut(builder: Builder, source: Value) -> Value:
     current = builder.any_conv(source, builder.budget // 2)
     inner = _same_conv(builder, builder.neuron(current), current.shape[0], share=2)
     return builder.neuron(builder.add(current, inner))
+
+
+def _joined(builder: Builder, source: Value) -> Value:
+    """Branches side by side: spikes of each, the source itself among them, or currents before one neuron."""
+    window, branches = builder.centred(), builder.number(1, 2)
+    currents = [builder.conv(source, window, builder.number(1, 2), 1, builder.budget) for _ in range(branches)]
+    if branches == 2 and builder.limits.allow_currents and builder.flip():
+        return builder.neuron(builder.concat(*currents))
+    return builder.concat(*(builder.neuron(current) for current in currents), source)
 
 
 def _current_pool(builder: Builder, source: Value) -> Value:

@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from snn2chip.graph import Kind
 from snn2chip.ops import Add, Conv2d, Linear, MultiLevelIF
 from tests.differential.comparison import assert_meaning, meaning
-from tests.differential.strategies import Case, cases
+from tests.differential.strategies import EVERY_OP, Case, cases
 
 DRAWS = 700
 
 
 @settings(max_examples=DRAWS)
-@given(cases())
+@given(cases(**EVERY_OP))
 def test_interpreter_equals_oracle(case: Case) -> None:
     assert_meaning(case)
 
@@ -25,7 +25,7 @@ def test_the_draws_cover_what_they_should() -> None:
     seen: Counter[str] = Counter()
 
     @settings(max_examples=300)
-    @given(cases())
+    @given(cases(**EVERY_OP))
     def draw(case: Case) -> None:
         seen.update(_features(case))
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any, NamedTuple
 
 Flat = list[int]
@@ -46,6 +47,57 @@ class Neurons:
     levels: int
 
 
+@dataclass(frozen=True)
+class LeakyNeurons:
+    """The LIF neuron, with everything per position; see docs/semantics.md."""
+
+    shape: Shape
+    theta: Flat
+    step_size: Flat
+    decay: Flat
+    drive: Flat
+    levels: int
+    reset: str
+    delayed: bool
+
+    def spikes(self, n: int, v: int) -> int:
+        """Counted one threshold after the other."""
+        return sum(1 for k in range(self.levels) if v >= self.theta[n] + k * self.step_size[n])
+
+    def fire(self, n: int, before: int, current: int) -> tuple[int, int, int]:
+        """(spikes, potential before the reset, potential that is kept)."""
+        v = math.floor(Fraction(before * self.decay[n], 4096)) + current + self.drive[n]
+        if self.delayed:
+            v = self.after(n, v, self.spikes(n, before))
+            return self.spikes(n, v), v, v
+        fired = self.spikes(n, v)
+        return fired, v, self.after(n, v, fired)
+
+    def after(self, n: int, v: int, fired: int) -> int:
+        if not fired or self.reset == "none":
+            return v
+        return 0 if self.reset == "zero" else v - fired * self.step_size[n]
+
+
+@dataclass(frozen=True)
+class Integrators:
+    """``y = floor(y * decay / 4096) + s``."""
+
+    shape: Shape
+    decay: Flat
+
+
+@dataclass(frozen=True)
+class Maxima:
+    """``y[target] = max of s over the sources of each target``, 0 where there is none."""
+
+    shape: Shape
+    sources: list[Flat]
+
+
+Machine = Wiring | Neurons | LeakyNeurons | Integrators | Maxima
+
+
 @dataclass
 class Trace:
     """What one sample did: by node and step, every output and every neuron's v (before the reset)."""
@@ -62,7 +114,7 @@ def evaluate(document: Entry, tensors: Tensors, sample: Sequence[Any]) -> Trace:
     first, steps = document["nodes"][0], int(document["steps"])
     frames = _frames(sample, len(first["attributes"]["shape"]), steps)
     trace = Trace(shapes={name: machine.shape for name, machine in machines.items()})
-    potentials = {name: [0] * len(m.theta) for name, m in machines.items() if isinstance(m, Neurons)}
+    potentials = {name: [0] * math.prod(m.shape) for name, m in machines.items() if not isinstance(m, Wiring)}
     for frame in frames:
         values = {first["name"]: frame}
         for entry in document["nodes"][1:]:
@@ -74,9 +126,9 @@ def evaluate(document: Entry, tensors: Tensors, sample: Sequence[Any]) -> Trace:
     return trace
 
 
-def build(document: Entry, tensors: Tensors) -> dict[str, Wiring | Neurons]:
+def build(document: Entry, tensors: Tensors) -> dict[str, Machine]:
     """Every node's wiring or neurons, by name."""
-    machines: dict[str, Wiring | Neurons] = {}
+    machines: dict[str, Machine] = {}
     for entry in document["nodes"]:
         sources = [machines[name].shape for name in entry["inputs"]]
         prefix = entry["name"] + "/"
@@ -93,12 +145,22 @@ def _frames(sample: Sequence[Any], rank: int, steps: int) -> list[Flat]:
     return [_flat(frame) for frame in sample]
 
 
-def _advance(
-    machine: Wiring | Neurons, inputs: list[Flat], name: str, potentials: dict[str, Flat], trace: Trace
-) -> Flat:
+def _advance(machine: Machine, inputs: list[Flat], name: str, potentials: dict[str, Flat], trace: Trace) -> Flat:
     if isinstance(machine, Wiring):
         return weighted_sums(machine, inputs)
-    risen = [u + i for u, i in zip(potentials[name], inputs[0], strict=True)]
+    if isinstance(machine, Maxima):
+        return [max([0, *(inputs[0][n] for n in sources)]) for sources in machine.sources]
+    before = potentials[name]
+    if isinstance(machine, Integrators):
+        kept = [math.floor(Fraction(y * d, 4096)) for y, d in zip(before, machine.decay, strict=True)]
+        potentials[name] = [k + s for k, s in zip(kept, inputs[0], strict=True)]
+        return potentials[name]
+    if isinstance(machine, LeakyNeurons):
+        fired = [machine.fire(n, u, i) for n, (u, i) in enumerate(zip(before, inputs[0], strict=True))]
+        trace.potentials.setdefault(name, []).append([v for _, v, _ in fired])
+        potentials[name] = [u for _, _, u in fired]
+        return [z for z, _, _ in fired]
+    risen = [u + i for u, i in zip(before, inputs[0], strict=True)]
     trace.potentials.setdefault(name, []).append(risen)
     spikes = [min(max(v // level, 0), machine.levels) for v, level in zip(risen, machine.theta, strict=True)]
     potentials[name] = [v - z * level for v, z, level in zip(risen, spikes, machine.theta, strict=True)]
@@ -176,11 +238,44 @@ def _neurons(values: Entry, sources: list[Shape]) -> Neurons:
     return Neurons(sources[0], _spread(values["theta"], sources[0]), values["levels"])
 
 
-BUILDERS: dict[str, Callable[[Entry, list[Shape]], Wiring | Neurons]] = {
+def _leaky_neurons(values: Entry, sources: list[Shape]) -> LeakyNeurons:
+    (shape,) = sources
+    assert not values["strict"]
+    theta, step_size, decay = (_spread(values[name], shape) for name in ("theta", "step_size", "decay"))
+    drive = _spread(values.get("drive") or [0] * shape[0], shape)
+    return LeakyNeurons(shape, theta, step_size, decay, drive, values["levels"], values["reset"], values["delayed"])
+
+
+def _integrators(values: Entry, sources: list[Shape]) -> Integrators:
+    return Integrators(sources[0], _spread(values["decay"], sources[0]))
+
+
+def _max_pool(values: Entry, sources: list[Shape]) -> Maxima:
+    wiring = _sum_pool(values, sources)
+    members: list[Flat] = [[] for _ in wiring.bias]
+    for synapse in wiring.synapses:
+        members[synapse.target].append(synapse.source)
+    return Maxima(wiring.shape, members)
+
+
+def _concat(values: Entry, sources: list[Shape]) -> Wiring:
+    shape = (sum(source[0] for source in sources), *sources[0][1:])
+    synapses, offset = [], 0
+    for port, source in enumerate(sources):
+        synapses += [Synapse(port, n, offset + n, 1) for n in range(math.prod(source))]
+        offset += math.prod(source)
+    return Wiring(shape, synapses, [0] * offset)
+
+
+BUILDERS: dict[str, Callable[[Entry, list[Shape]], Machine]] = {
     "Input": _input,
     "Conv2d": _conv,
     "Linear": _linear,
     "Add": _one_to_one,
+    "Concat": _concat,
+    "LIF": _leaky_neurons,
+    "LeakyIntegrator": _integrators,
+    "MaxPool2d": _max_pool,
     "MultiLevelIF": _neurons,
     "SumPool2d": _sum_pool,
     "Upsample2d": _upsample,

@@ -21,7 +21,7 @@ def test_it_imports_nothing_of_the_package() -> None:
     tree = ast.parse(Path(oracle.__file__).read_text(encoding="utf-8"))
     named = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     named |= {str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    assert named == {"__future__", "math", "collections.abc", "dataclasses", "typing"}
+    assert named == {"__future__", "math", "collections.abc", "dataclasses", "fractions", "typing"}
 
 
 @given(graphs(max_steps=1))
