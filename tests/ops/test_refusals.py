@@ -133,8 +133,8 @@ def _unread() -> Graph:
     return _flat(("spare", _neuron(2), ("x",)), ("fc", _linear(1, 2), ("x",)), ("out", Readout(), ("fc",)))
 
 
-def _logits_of_spikes() -> Graph:
-    return _flat(("out", Readout(), ("x",)))
+def _logits_of_a_map() -> Graph:
+    return Graph((Node("x", Input((1, 2, 2), 3)), Node("out", Readout(), ("x",))), 1)
 
 
 def _wide_membrane(steps: int) -> Graph:
@@ -163,7 +163,7 @@ BROKEN_GRAPHS: list[tuple[str, str, Callable[[], Graph]]] = [
     ("'sum'", "sums spikes with currents", _mixed_sum),
     ("'sum'", "different shapes", _unequal_sum),
     ("'spare'", "read by nobody", _unread),
-    ("'out'", "reads spikes", _logits_of_spikes),
+    ("'out'", "logits are flat", _logits_of_a_map),
     ("'spikes'", "beyond 24 bits", lambda: _wide_membrane(8)),
     ("'out'", "summed over 2 steps may leave 32 bits", lambda: _wide_logits(2)),
     ("'fc'", "before its bias", _wide_product),
