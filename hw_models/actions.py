@@ -12,6 +12,7 @@ NEUROCORE: Mapping[str, str] = {
     "neuron_update_inactive": "visit of a neuron to which nothing happened",
     "level_compare": "one compare-and-subtract beyond the first, on the ladder of a multi-level neuron",
     "level_shift": "the shift that replaces the ladder where theta is a power of two",
+    "leak_multiply": "product of a membrane, or of a synaptic current, with its decay",
     "message": "one event sent to one core",
     "hop_x": "a message crosses a link between tiles, east or west",
     "hop_y": "a message crosses a link between tiles, north or south",
@@ -44,7 +45,7 @@ ARRAY: Mapping[str, str] = {
     "multiply": "product of a weight and an activation",
     "accumulate": "addition to a partial sum",
     "requantize": "turning a sum into an activation: one product, one addition",
-    "elementwise_add": "addition of two activations: residual sums and pools",
+    "elementwise_add": "addition or comparison of two activations: residual sums and pools",
     "sram_access": "access to a memory, priced by its size",
 }
 

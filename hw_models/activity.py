@@ -143,7 +143,7 @@ class Activity:
     _deciding: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
-        unbiased = [population for population in self.network.populations if not population.biased.all()]
+        unbiased = [population for population in self.network.populations if not population.awake.all()]
         self._deciding = frozenset(
             projection.source for population in unbiased for projection in population.projections
         )
@@ -182,7 +182,7 @@ class Activity:
 
     def _count_active(self, population: Population, batch: int, fired: Array | None, where: tuple[slice, int]) -> None:
         tally = self.tallies[population.name]
-        if population.biased.all():
+        if population.awake.all():
             tally.active += batch * (population.neurons // population.shape[0])
             return
         active = self._reached(population, batch)
@@ -193,9 +193,9 @@ class Activity:
             self.work[where] += self.watch.visited[population.name].measure(active)
 
     def _reached(self, population: Population, batch: int) -> Array:
-        """1 for neurons that a bias or at least one event reached, else 0: float32 ``[B, *shape]``."""
+        """1 for neurons that are awake or that at least one event reached, else 0: float32 ``[B, *shape]``."""
         reached = np.zeros((batch, *population.shape), dtype=np.float32)
-        reached[:, population.biased] = 1
+        reached[:, population.awake] = 1
         for projection in population.projections:
             mask = self._masks[projection.source]
             np.maximum(reached, reach(projection, mask.reshape(batch, *projection.view)), out=reached)

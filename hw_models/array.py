@@ -155,7 +155,8 @@ class DenseArray:
             yield Accesses(sums, reads=work.sums_read, writes=work.sums_written)
         yield Accesses(Memory("weight", BIAS_BITS, self._weights), reads=int(population.biased.sum()) * self.steps)
         if self.steps > 1 and population.role in (Role.NEURON, Role.READOUT):
-            yield Accesses(sums, reads=updates, writes=updates)
+            kept = Memory("sum", population.stored_bits, population.neurons * population.stored_bits)
+            yield Accesses(kept, reads=updates, writes=updates)
         written = counts.events_out if self.skips and population.role is not Role.READOUT else float(updates)
         if population.role is Role.INPUT:
             written = counts.events_out if self.skips else float(population.signal.size * self.steps)
@@ -176,6 +177,9 @@ class DenseArray:
             yield from arithmetic(self.chip, name, "multiply", work.products, bits)
             yield from arithmetic(self.chip, name, "accumulate", work.products, population.state_bits)
         yield from arithmetic(self.chip, name, "accumulate", biased, population.state_bits)
+        if population.leaks:
+            yield from arithmetic(self.chip, name, "multiply", population.leaks * updates, population.state_bits)
+            yield from arithmetic(self.chip, name, "accumulate", population.leaks * updates, population.state_bits)
         if population.role is Role.NEURON:
             yield from arithmetic(self.chip, name, "requantize", updates, population.state_bits)
         elif population.role is Role.READOUT and self.steps > 1:

@@ -142,7 +142,7 @@ def _flow(activity: Activity, projection: Projection) -> Flow:
     effective = projection.fan_out(whole, effective=True) if projection.is_weighted else fan_out
     return Flow(
         projection=projection,
-        graded=activity.network[projection.source].payload_bits > 0,
+        graded=activity.network[projection.source].payload_bits > 0 and not projection.compares,
         events=int(tally.events.sum()) / samples,
         operations=mean(tally.events, fan_out, samples),
         effective=mean(tally.events, effective, samples),

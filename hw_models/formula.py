@@ -16,7 +16,7 @@ from snn2chip.hw_models.counts import Costs, Counts, Flow, Priced, count
 from snn2chip.hw_models.results import ActionRow, Latency, LayerRow
 from snn2chip.hw_models.sram import Accesses, Memory, arithmetic
 from snn2chip.lowering import Network, Population, Role
-from snn2chip.ops import Conv2d, SumPool2d
+from snn2chip.ops import Conv2d, MaxPool2d, SumPool2d
 
 #: Width of a stored bias: int32 in the integer graph.
 BIAS_BITS = 32
@@ -67,7 +67,7 @@ class Formula:
                 bits = flow.projection.weight_bits
                 yield Accesses(Memory("weight", bits, flow.projection.weights * bits), reads=flow.operations)
         touched = counts.operations + updates
-        state = Memory("potential", population.state_bits, population.neurons * population.state_bits)
+        state = Memory("potential", population.stored_bits, population.neurons * population.stored_bits)
         yield Accesses(state, reads=touched, writes=touched)
         biased = int(population.biased.sum())
         per_channel = updates // population.shape[0]
@@ -85,12 +85,16 @@ class Formula:
         name, width = population.name, population.state_bits
         updates = population.neurons * steps
         per_channel = updates / population.shape[0]
-        added = counts.operations + float(population.biased.sum()) * per_channel
+        compared = counts.operations if population.role is Role.COMPARER else 0.0
+        added = counts.operations - compared + float(population.biased.sum()) * per_channel
         if population.role is Role.READOUT:
             added += updates
+        added += population.leaks * updates  # a leak is a product and, for the current it is added to, a sum
         if population.role is Role.NEURON and steps > 1:  # at T = 1 nothing survives that would have to be reset
             added += counts.spikes_out
         yield from arithmetic(self.chip, name, "accumulate", added, width)
+        yield from arithmetic(self.chip, name, "multiply", population.leaks * updates, width)
+        yield from arithmetic(self.chip, name, "compare", compared, width)
         for flow in counts.flows:
             yield from self._per_flow(name, flow)
         if population.role is Role.NEURON:
@@ -105,5 +109,5 @@ class Formula:
             yield from arithmetic(self.chip, name, "multiply", flow.operations, bits)
         address = (self.network[flow.projection.target].signal.size - 1).bit_length()
         yield from arithmetic(self.chip, name, "address", flow.operations, address)
-        if isinstance(flow.projection.op, (Conv2d, SumPool2d)):
+        if isinstance(flow.projection.op, (Conv2d, MaxPool2d, SumPool2d)):
             yield from arithmetic(self.chip, name, "address_multiply", 2 * flow.events, address)

@@ -61,7 +61,7 @@ class Neurocores:
 
     def _add_arrivals(self, loads: Loads, projection: Projection) -> None:
         operation = self.cycles("synaptic_operation", projection.target)
-        if self.network[projection.source].payload_bits:
+        if self.network[projection.source].payload_bits and not projection.compares:
             operation += self.cycles("payload_multiply", projection.target)
         arrival = self.cycles("axon_in_read", projection.target)
         for slots in alike(self.placement, projection):
@@ -87,7 +87,7 @@ class Neurocores:
         """Per population with neurons that may stay untouched: the cycles of an active update beyond an idle one."""
         loads = {}
         for population in self.network.populations:
-            if population.role is Role.INPUT or population.biased.all():
+            if population.role is Role.INPUT or population.awake.all():
                 continue
             found = loads[population.name] = Loads(population.shape, self.placement.cores)
             cycles = self._active_cycles(population)
@@ -102,6 +102,8 @@ class Neurocores:
         name = population.name
         extra = np.full(population.shape[0], self.cycles("neuron_update_active", name))
         extra -= self.cycles("neuron_update_inactive", name)
+        if population.leaks:
+            extra += population.leaks * self.cycles("leak_multiply", name)
         if population.levels > 1:
             extra += np.where(
                 population.shifts,
@@ -184,6 +186,7 @@ class Neurocores:
         return {
             "neuron_update_active": active,
             "neuron_update_inactive": visits - active,
+            "leak_multiply": population.leaks * active,
             "level_shift": float(stepped[shifts].sum()),
             "level_compare": (population.levels - 1) * float(stepped[~shifts].sum()),
             "state_read": visits,
@@ -208,8 +211,9 @@ class Neurocores:
 
     def _memories(self, population: Population, actions: Mapping[str, float]) -> tuple[MemoryRow, ...]:
         state = population.state_bits
+        kept = population.stored_bits
         payload = max((self.network[found.source].payload_bits for found in population.projections), default=0)
-        widths = {"accumulator": state, "state": state, "delay": 1 + payload}
+        widths = {"accumulator": state, "state": kept, "delay": 1 + payload}
         rows = []
         for memory in MEMORIES:
             reads, writes = actions.get(f"{memory}_read", 0.0), actions.get(f"{memory}_write", 0.0)
@@ -238,7 +242,7 @@ class Neurocores:
             population = self.network[slot.population]
             inside = slot.region.mask(population.shape).reshape(population.shape[0], -1).sum(axis=1)
             constant[slot.index] = inside.sum() * self.cycles("neuron_update_inactive", slot.population)
-            if population.biased.all():
+            if population.awake.all():
                 constant[slot.index] += float(inside @ self._active_cycles(population))
         work: Floats = activity.work + constant
         return work

@@ -179,7 +179,7 @@ class Needs:
         return len(region.channels) * len(region.rows) * _width(self.population.shape)
 
     def state_bits(self, region: Region) -> int:
-        return self.neurons(region) * self.population.state_bits
+        return self.neurons(region) * self.population.stored_bits
 
     def synapse_bits(self, region: Region) -> int:
         incoming = self.population.projections

@@ -21,7 +21,7 @@ from snn2chip.hw_models.placement import Placement, lowered_for, place
 from snn2chip.hw_models.results import Energy, Latency, LayerRow, NetworkReport, Range
 from snn2chip.interpreter import Observer
 from snn2chip.lowering import Network, to_populations
-from snn2chip.ops import MultiLevelIF
+from snn2chip.ops import SpikingNeuron
 
 
 class Execute(Protocol):
@@ -74,7 +74,7 @@ def simulate(
     network = to_populations(running)
     model, placement = _model(network, chip)
     activity = model.activity(len(inputs))
-    outputs = execute(running, fed, [activity], batch_size)
+    outputs = execute(network.graph, fed, [activity], batch_size)
     layers, latency = model.layers(activity), model.latency(activity)
     return NetworkReport(
         label=label,
@@ -82,7 +82,7 @@ def simulate(
         chip=chip.summary,
         form="unary" if lowering else "graded",
         steps=graph.steps,
-        levels=max((node.op.levels for node in graph.nodes if isinstance(node.op, MultiLevelIF)), default=0),
+        levels=max((node.op.levels for node in graph.nodes if isinstance(node.op, SpikingNeuron)), default=0),
         samples=len(inputs),
         accuracy=None if labels is None else _accuracy(outputs, labels),
         latency=latency,

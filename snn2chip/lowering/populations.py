@@ -1,9 +1,10 @@
 """Integer graph to populations and projections: what lives on cores, and what connects it.
 
-A *population* is a node whose neurons sit on cores and send events: a MultiLevelIF; an adder (a sum of spikes that
-does not solely feed neurons, or a pool); a relay (Upsample2d); the Readout, which sends nothing; and the Input, which
-computes nothing. A *projection* is the synaptic path from one population to another: a Conv2d or Linear, the windows of
-a pool, or the identity of a residual sum. Flatten is a view.
+A *population* is a node whose neurons sit on cores and send events: a spiking neuron; an adder (a sum of spikes that
+does not solely feed neurons, or a pool); a comparer (a maximum); a relay (Upsample2d); the Readout, which sends
+nothing; and the Input, which computes nothing. A *projection* is the synaptic path from one population to another: a
+Conv2d or Linear, the windows of a pool, or the identity of a residual sum. Flatten is a view, a LeakyIntegrator the
+synaptic current of the neurons behind it, and concatenations are taken apart first (`snn2chip.lowering.concat`).
 """
 
 from __future__ import annotations
@@ -18,9 +19,25 @@ import numpy as np
 
 from snn2chip.errors import GraphError
 from snn2chip.graph import Array, Graph, Kind, Node, Region, Shape, Signal
-from snn2chip.ops import Add, Conv2d, Flatten, Input, Linear, MultiLevelIF, Readout, SumPool2d, Upsample2d
+from snn2chip.kernels import DECAY_ONE
+from snn2chip.lowering.concat import split_concats
+from snn2chip.ops import (
+    LIF,
+    Add,
+    Conv2d,
+    Flatten,
+    Input,
+    LeakyIntegrator,
+    Linear,
+    MaxPool2d,
+    MultiLevelIF,
+    Readout,
+    SpikingNeuron,
+    SumPool2d,
+    Upsample2d,
+)
 
-Synapse = Add | Conv2d | Linear | SumPool2d | Upsample2d
+Synapse = Add | Conv2d | Linear | MaxPool2d | SumPool2d | Upsample2d
 
 
 class Role(str, enum.Enum):
@@ -29,6 +46,7 @@ class Role(str, enum.Enum):
     INPUT = "input"
     NEURON = "neuron"
     ADDER = "adder"
+    COMPARER = "comparer"
     RELAY = "relay"
     READOUT = "readout"
 
@@ -58,6 +76,11 @@ class Projection:
     def is_weighted(self) -> bool:
         """Whether weights are stored; the identity, pools and relays have an implicit weight of 1."""
         return isinstance(self.op, (Conv2d, Linear))
+
+    @property
+    def compares(self) -> bool:
+        """Whether an event is compared with what its target holds, instead of being added to it."""
+        return isinstance(self.op, MaxPool2d)
 
     @property
     def is_dense(self) -> bool:
@@ -117,8 +140,12 @@ class Population:
         projections: incoming, in the order of the graph.
         levels: N of a neuron; 0 for everything else.
         shifts: channels whose theta is a power of two, so that a shift replaces the division.
-        biased: ``[C]`` bool: channels to which a bias is added at every step.
+        biased: ``[C]`` bool: channels to which a bias or drive is added at every step.
+        awake: ``[C]`` bool: channels that change at every step whether an event reached them or not: biased ones, ones
+            with a leak, and ones whose reset is delayed.
+        leaks: products with a decay in one update: of the membrane, and of the synaptic current where there is one.
         state_bits: width of one neuron's accumulator or membrane, as proven.
+        current_bits: width of its synaptic current, as proven; 0 where it has none of its own.
     """
 
     name: str
@@ -130,7 +157,10 @@ class Population:
     levels: int
     shifts: Array
     biased: Array
+    awake: Array
+    leaks: int
     state_bits: int
+    current_bits: int
 
     @property
     def shape(self) -> Shape:
@@ -139,6 +169,11 @@ class Population:
     @property
     def neurons(self) -> int:
         return 0 if self.role is Role.INPUT else self.signal.size
+
+    @property
+    def stored_bits(self) -> int:
+        """What one neuron keeps from step to step."""
+        return self.state_bits + self.current_bits
 
     @property
     def payload_bits(self) -> int:
@@ -180,7 +215,11 @@ class Network:
 
 
 def to_populations(graph: Graph) -> Network:
-    """The populations of an integer graph. Raises GraphError, naming the node, where no core could hold it."""
+    """The populations of an integer graph; the network's own graph is the same without concatenations.
+
+    Raises: GraphError, naming the node, where no core could hold it.
+    """
+    graph = split_concats(graph)
     homes = {node.name for node in graph.nodes if _is_population(graph, node)}
     found: dict[str, Population] = {}
     for node in graph.nodes:
@@ -197,14 +236,14 @@ def _is_population(graph: Graph, node: Node) -> bool:
         raise GraphError(
             f"node {node.name!r} ({node.kind}) reads currents, which no core can send: put it behind the neuron"
         )
-    return isinstance(op, (Input, MultiLevelIF, Readout, SumPool2d, Upsample2d))
+    return isinstance(op, (Input, MaxPool2d, Readout, SpikingNeuron, SumPool2d, Upsample2d))
 
 
 def _only_feeds_neurons(graph: Graph, node: Node) -> bool:
     """Whether a sum of spikes can be taken by the synapses of the neurons behind it."""
     readers = [graph[name] for name in graph.consumers[node.name]]
     return all(
-        isinstance(reader.op, MultiLevelIF) or (isinstance(reader.op, Add) and _only_feeds_neurons(graph, reader))
+        isinstance(reader.op, SpikingNeuron) or (isinstance(reader.op, Add) and _only_feeds_neurons(graph, reader))
         for reader in readers
     )
 
@@ -232,8 +271,9 @@ def _population(graph: Graph, homes: set[str], found: Mapping[str, Population], 
         )
         for path in paths
     )
-    op = node.op
-    theta = op.theta if isinstance(op, MultiLevelIF) else np.zeros(0, np.int32)
+    op, integrator = node.op, _integrator(graph, node)
+    biased = _biased(op, graph.signals[node.name].shape[0], projections)
+    leaking = [found for found in (op, integrator) if isinstance(found, (LIF, LeakyIntegrator)) and _leaks(found)]
     return Population(
         name=node.name,
         role=_role(op),
@@ -241,18 +281,42 @@ def _population(graph: Graph, homes: set[str], found: Mapping[str, Population], 
         depth=depth,
         projections=projections,
         operation=_operation(node, projections),
-        levels=op.levels if isinstance(op, MultiLevelIF) else 0,
-        shifts=(theta & (theta - 1)) == 0,
-        biased=_biased(graph.signals[node.name].shape[0], projections),
+        levels=op.levels if isinstance(op, SpikingNeuron) else 0,
+        shifts=_shifts(op),
+        biased=biased,
+        awake=biased | (isinstance(op, LIF) and op.delayed) | bool(leaking),
+        leaks=len(leaking),
         state_bits=_state_bits(graph, node),
+        current_bits=0 if integrator is None else graph.signals[node.inputs[0]].interval.bits,
     )
+
+
+def _integrator(graph: Graph, node: Node) -> LeakyIntegrator | None:
+    """The synaptic current that a population's neurons keep beside their membrane."""
+    source = graph[node.inputs[0]].op if node.inputs else None
+    return source if isinstance(source, LeakyIntegrator) else None
+
+
+def _leaks(op: LIF | LeakyIntegrator) -> bool:
+    return bool((op.decay != DECAY_ONE).any())
+
+
+def _shifts(op: object) -> Array:
+    """Channels ``[C]`` in which a shift counts the levels; none for what is no neuron."""
+    if isinstance(op, MultiLevelIF):
+        return (op.theta & (op.theta - 1)) == 0  # type: ignore[no-any-return]  # numpy's & is untyped here
+    if isinstance(op, LIF):  # levels are counted from theta on, in steps: a shift serves where both are one
+        return (op.step_size & (op.step_size - 1) == 0) & (op.theta == op.step_size)  # type: ignore[no-any-return]
+    return np.zeros(0, dtype=bool)
 
 
 def _role(op: object) -> Role:
     if isinstance(op, Input):
         return Role.INPUT
-    if isinstance(op, MultiLevelIF):
+    if isinstance(op, SpikingNeuron):
         return Role.NEURON
+    if isinstance(op, MaxPool2d):
+        return Role.COMPARER
     if isinstance(op, Readout):
         return Role.READOUT
     return Role.RELAY if isinstance(op, Upsample2d) else Role.ADDER
@@ -260,7 +324,7 @@ def _role(op: object) -> Role:
 
 def _incoming(graph: Graph, homes: set[str], target: Node, name: str) -> Iterator[_Path]:
     """The paths that end in `target` through its input `name`."""
-    if isinstance(target.op, (SumPool2d, Upsample2d)):
+    if isinstance(target.op, (MaxPool2d, SumPool2d, Upsample2d)):
         yield from _from_population(graph, homes, name, target, target.op)
         return
     yield from _trace(graph, homes, target, name)
@@ -275,6 +339,8 @@ def _trace(graph: Graph, homes: set[str], target: Node, name: str) -> Iterator[_
     elif isinstance(node.op, Add):
         for source in node.inputs:
             yield from _trace(graph, homes, target, source)
+    elif isinstance(node.op, LeakyIntegrator) and graph.consumers[name] == (target.name,) and name in target.inputs:
+        yield from _trace(graph, homes, target, node.inputs[0])
     elif isinstance(node.op, Flatten) and graph.signals[name].kind is Kind.SPIKE:
         yield from _from_population(graph, homes, name, target, Add())
     else:
@@ -300,8 +366,10 @@ def _operation(node: Node, projections: tuple[Projection, ...]) -> str:
     return " + ".join([*weighted, *summed, node.kind])
 
 
-def _biased(channels: int, projections: tuple[Projection, ...]) -> Array:
-    biased = np.zeros(channels, dtype=bool)
+def _biased(op: object, channels: int, projections: tuple[Projection, ...]) -> Array:
+    biased: Array = np.zeros(channels, dtype=bool)
+    if isinstance(op, LIF) and op.drive is not None:
+        biased |= op.drive != 0
     for projection in projections:
         if isinstance(projection.op, (Conv2d, Linear)) and projection.op.bias is not None:
             biased |= projection.op.bias != 0
@@ -309,7 +377,7 @@ def _biased(channels: int, projections: tuple[Projection, ...]) -> Array:
 
 
 def _state_bits(graph: Graph, node: Node) -> int:
-    if isinstance(node.op, MultiLevelIF):
+    if isinstance(node.op, SpikingNeuron):
         return node.op.membrane(graph.signals[node.inputs[0]].interval, graph.steps).bits
     interval = graph.signals[node.name].interval
     if isinstance(node.op, Readout):

@@ -5,7 +5,10 @@ At T = 1 the neuron has no past, and ``clip(floor(v / theta), 0, N)`` is the num
 same weight, so that the sum over the copies is the graded product. Sums and pools of spikes, which would make values
 above 1, are taken into the synapses behind them. The input becomes one binary channel per grey level, a thermometer.
 
-With several steps the soft reset couples the levels, so that N > 1 is refused; N = 1 needs only the input expanded.
+A `LIF` of one level stays what it is. The largest of N-level counts in a window is, level by level, whether any of them
+has reached the level. Concatenations are taken apart first.
+
+With several steps the reset couples the levels, so that N > 1 is refused; N = 1 needs only the input expanded.
 """
 
 from __future__ import annotations
@@ -16,8 +19,24 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from snn2chip.errors import GraphError
-from snn2chip.graph import Array, Graph, Kind, Node, Shape, frozen
-from snn2chip.ops import Add, Conv2d, Flatten, Input, Linear, MultiLevelIF, Readout, SumPool2d, Upsample2d
+from snn2chip.graph import Array, Graph, Kind, Node, Shape, frozen, parameters
+from snn2chip.kernels import DECAY_ONE
+from snn2chip.lowering.concat import split_concats
+from snn2chip.ops import (
+    LIF,
+    Add,
+    Conv2d,
+    Flatten,
+    Input,
+    LeakyIntegrator,
+    Linear,
+    MaxPool2d,
+    MultiLevelIF,
+    Readout,
+    SpikingNeuron,
+    SumPool2d,
+    Upsample2d,
+)
 from snn2chip.ops.base import BaseOp
 from snn2chip.spec import WEIGHT_LIMIT
 
@@ -46,10 +65,11 @@ class UnaryLowering:
 
 def to_unary(graph: Graph) -> UnaryLowering:
     """The unary lowering of an integer graph. Raises GraphError, naming the node, where there is none."""
+    graph = split_concats(graph)
     lowering = _Lowering(graph)
     for node in graph.nodes:
         lowering.lower(node)
-    planes = {node.name: lowering.spikes[node.name][0].planes for node in graph.of_kind(Input, MultiLevelIF)}
+    planes = {node.name: lowering.spikes[node.name][0].planes for node in graph.of_kind(Input, SpikingNeuron)}
     return UnaryLowering(Graph(tuple(lowering.nodes), graph.steps), planes, graph.signals[graph.input.name].shape)
 
 
@@ -103,23 +123,38 @@ class _Lowering:
         elif isinstance(op, Input):
             channels = (op.shape[0] * op.largest, *op.shape[1:])
             self.spikes[node.name] = [_Term(self.add(node.name, Input(channels, 1)), op.shape, op.largest)]
-        elif isinstance(op, MultiLevelIF):
+        elif isinstance(op, SpikingNeuron):
             self.spikes[node.name] = [self.neuron(node, op)]
+        elif isinstance(op, MaxPool2d):
+            self.spikes[node.name] = [self.maximum(node, op)]
         elif signal.kind is Kind.SPIKE:
             self.spikes[node.name] = self.spike_terms(node)
 
-    def neuron(self, node: Node, op: MultiLevelIF) -> _Term:
+    def neuron(self, node: Node, op: SpikingNeuron) -> _Term:
         signal = self.graph.signals[node.name]
         planes = max(1, min(op.levels, signal.interval.max))
         if planes > 1 and self.graph.steps > 1:
             raise GraphError(
                 f"node {node.name!r} has N={op.levels} levels over T={self.graph.steps} steps, but binary neurons can "
-                "stand for it at T=1 only, because the soft reset couples the levels"
+                "stand for it at T=1 only, because the reset couples the levels"
             )
-        theta = np.repeat(op.theta, planes) * np.tile(np.arange(1, planes + 1), len(op.theta))
         current = self.join(node.name, self.currents(node.inputs[0], planes))
-        name = self.add(node.name, MultiLevelIF(frozen(theta, np.int32), 1), current)
-        return _Term(name, signal.shape, planes)
+        return _Term(self.add(node.name, _binary(op, planes), current), signal.shape, planes)
+
+    def maximum(self, node: Node, op: MaxPool2d) -> _Term:
+        """Per level, a neuron that fires where any event of the window arrives, and keeps nothing."""
+        terms = self.spikes[node.inputs[0]]
+        if len(terms) != 1 or terms[0].pools:
+            raise GraphError(
+                f"node {node.name!r} (MaxPool2d) reads a sum of spikes, whose levels binary spikes do not say"
+            )
+        term, shape = terms[0], self.graph.signals[node.name].shape
+        channels = shape[0] * term.planes
+        ones = frozen(np.ones((channels, 1, *op.kernel)), np.int8)
+        window = Conv2d(ones, stride=op.stride, padding=op.padding, groups=channels)
+        theta, decay = frozen(np.ones(channels), np.int32), frozen(np.full(channels, DECAY_ONE), np.int32)
+        arrived = self.add(f"{node.name}.window", window, term.node)
+        return _Term(self.add(node.name, LIF(theta, theta, decay, reset="zero"), arrived), shape, term.planes)
 
     def join(self, name: str, currents: list[str]) -> str:
         return currents[0] if len(currents) == 1 else self.add(f"{name}.sum", Add(), *currents)
@@ -146,6 +181,9 @@ class _Lowering:
             return [current for source in node.inputs for current in self.currents(source, copies)]
         if isinstance(node.op, (Conv2d, Linear)):
             return self.weighted(node, node.op, copies)
+        if isinstance(node.op, LeakyIntegrator):
+            fading = LeakyIntegrator(frozen(np.repeat(node.op.decay, copies)))
+            return [self.add(name, fading, self.join(name, self.currents(node.inputs[0], copies)))]
         raise GraphError(f"node {name!r} ({node.kind}) reads currents, which binary spikes cannot carry: put it behind")
 
     def weighted(self, node: Node, op: Conv2d | Linear, copies: int) -> list[str]:
@@ -183,6 +221,16 @@ class _Lowering:
             source = self.add(f"{name}.flat", Flatten(), term.node)
         weight = _repeated(name, weight.reshape(len(weight), term.shape[0], -1), term.planes, copies)
         return Linear(frozen(weight.reshape(len(weight), -1))), source
+
+
+def _binary(op: SpikingNeuron, planes: int) -> SpikingNeuron:
+    """One binary neuron for each level: channel c becomes channels ``c * planes .. c * planes + planes - 1``."""
+    level = np.tile(np.arange(planes), op.channels)
+    if not isinstance(op, LIF):
+        return MultiLevelIF(frozen(np.repeat(op.theta, planes) * (level + 1), np.int32), 1)
+    repeated = {name: frozen(np.repeat(array, planes)) for name, array in parameters(op).items()}
+    theta = frozen(repeated["theta"] + level * repeated["step_size"], np.int32)
+    return replace(op, **{**repeated, "theta": theta}, levels=1)
 
 
 def _repeated(name: str, weight: Array, planes: int, copies: int) -> Array:

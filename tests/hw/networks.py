@@ -8,7 +8,19 @@ import numpy as np
 
 from snn2chip.graph import Array, Graph, Node, frozen
 from snn2chip.hw_models.chip import Chip, load_chip
-from snn2chip.ops import Add, Conv2d, Flatten, Input, Linear, MultiLevelIF, Readout, SumPool2d
+from snn2chip.ops import (
+    LIF,
+    Add,
+    Conv2d,
+    Flatten,
+    Input,
+    LeakyIntegrator,
+    Linear,
+    MaxPool2d,
+    MultiLevelIF,
+    Readout,
+    SumPool2d,
+)
 
 
 def weight(rows: list[list[int]]) -> Array:
@@ -46,6 +58,36 @@ def graded_skip() -> Graph:
             Node("bar", MultiLevelIF(thresholds(2, 2), 3), ("sum",)),
             Node("fc", Linear(weight([[1, 2]])), ("bar",)),
             Node("out", Readout(), ("fc",)),
+        ),
+        steps=1,
+    )
+
+
+def fading() -> Graph:
+    """2 inputs, 3 neurons whose synaptic current and membrane fade, 1 class, T = 2."""
+    decays = frozen([2048, 0, 4096], np.int32), frozen([2048, 2048, 2048], np.int32)
+    return Graph(
+        (
+            Node("x", Input((2,), 1)),
+            Node("in", Linear(weight([[4, 0], [1, 0], [0, 1]])), ("x",)),
+            Node("current", LeakyIntegrator(decays[0]), ("in",)),
+            Node("hidden", LIF(thresholds(3, 3, 3), thresholds(1, 1, 1), decays[1], reset="zero"), ("current",)),
+            Node("fc", Linear(weight([[1, 1, 1]])), ("hidden",)),
+            Node("out", Readout(), ("fc",)),
+        ),
+        steps=2,
+    )
+
+
+def maxima() -> Graph:
+    """A row of 4 inputs up to 3, the larger of each pair, 1 class, T = 1."""
+    return Graph(
+        (
+            Node("x", Input((1, 1, 4), 3)),
+            Node("max", MaxPool2d((1, 2), (1, 2)), ("x",)),
+            Node("flat", Flatten(), ("max",)),
+            Node("fc", Linear(weight([[1, 2]])), ("flat",)),
+            Node("logits", Readout(), ("fc",)),
         ),
         steps=1,
     )

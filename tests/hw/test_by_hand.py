@@ -11,7 +11,7 @@ from snn2chip.graph import Graph
 from snn2chip.hw_models.chip import Chip, load_chip
 from snn2chip.hw_models.results import LayerRow, NetworkReport
 from snn2chip.hw_models.simulate import simulate
-from tests.hw.networks import chain, graded_skip, unit
+from tests.hw.networks import chain, fading, graded_skip, maxima, unit
 
 PJ = 1e-12
 
@@ -146,3 +146,49 @@ def test_untouched_neurons_are_inactive(tmp_path: Path) -> None:
     # n1 = [1, 0]; n2 = floor([1, 2] / [1, 3]) = [1, 0]: only the first neuron of the barrier is reached.
     assert actions(layer(found, "bar"))["neuron_update_active"] == 1
     assert actions(layer(found, "bar"))["neuron_update_inactive"] == 1
+
+
+class TestLeakyNeuron:
+    """3 neurons whose membrane and current fade, T = 2, input [1, 0] at both steps, all on one core.
+
+    Currents: 4, then 4/2 + 4 = 6 in neuron 0; neuron 1 gets 1, then 0 + 1 = 1. v = 4 >= 3: spike, u = 0; v = 6: spike.
+    """
+
+    @pytest.fixture
+    def found(self, tmp_path: Path) -> NetworkReport:
+        return report(fading(), [1, 0], unit(tmp_path, limits__neurons_per_core="4"))
+
+    def test_every_neuron_is_active_at_every_step_and_fades_twice(self, found: NetworkReport) -> None:
+        row = layer(found, "hidden")
+        assert (row.events_in, row.events_out, row.synaptic_operations, row.effective_operations) == (2, 2, 6, 4)
+        assert actions(row)["neuron_update_active"] == 6
+        assert actions(row)["leak_multiply"] == 12
+        assert "level_compare" not in actions(row)
+        assert row.operation == "Linear + LIF"
+
+    def test_state_holds_membrane_and_current(self, found: NetworkReport) -> None:
+        memories = {memory.memory: memory for memory in layer(found, "hidden").memories}
+        # current in 0..6 (3 bits), v in 0..6 (3 bits)
+        assert (memories["state"].word_bits, memories["accumulator"].word_bits) == (6, 3)
+
+    def test_cycles(self, found: NetworkReport) -> None:
+        # an arrival, 3 operations, 3 visits with 2 leaks each, a message sent: 1 + 3 + 3 + 6 + 1 = 14 at both steps
+        assert layer(found, "hidden").cycles == 28
+
+
+class TestMaximum:
+    """A 1x4 map of 3-level spikes [2, 3, 0, 0], windows of 2: maxima [3, 0]."""
+
+    @pytest.fixture
+    def found(self, tmp_path: Path) -> NetworkReport:
+        return simulate(maxima(), np.array([[[[2, 3, 0, 0]]]], np.uint8), None, unit(tmp_path))
+
+    def test_an_event_is_a_comparison_without_a_product(self, found: NetworkReport) -> None:
+        row = layer(found, "max")
+        assert (row.events_in, row.synaptic_operations, row.events_out, row.spikes_out) == (2, 2, 1, 3)
+        assert (row.weights, row.neurons, row.operation) == (0, 2, "MaxPool2d")
+        assert "payload_multiply" not in actions(row)
+        assert actions(row)["neuron_update_active"] == 1
+
+    def test_what_reads_the_maxima_multiplies(self, found: NetworkReport) -> None:
+        assert actions(layer(found, "logits"))["payload_multiply"] == 1

@@ -21,7 +21,7 @@ from snn2chip.hw_models.simulate import simulate
 from snn2chip.lowering import Network, Role, to_populations
 from snn2chip.lowering.populations import Synapse
 from snn2chip.ops import Add, Conv2d, Linear
-from tests.differential.strategies import Case, cases
+from tests.differential.strategies import EVERY_OP, Case, cases
 from tests.hw.networks import images, residual, unit
 
 Tensors = dict[str, Array]
@@ -53,9 +53,10 @@ def population_network(case: Case) -> Network:
 
 
 @settings(max_examples=60)
-@given(cases(max_steps=4))
+@given(cases(max_steps=4, **EVERY_OP))
 def test_operations_are_events_times_fan_out(few_cores: Chip, case: Case) -> None:
-    network, tensors = population_network(case), recorded(case.graph, case.inputs)
+    network = population_network(case)
+    tensors = recorded(network.graph, case.inputs)
     report = simulate(case.graph, case.inputs, None, few_cores)
     for row in report.layers:
         dense = effective = unary = 0
@@ -72,7 +73,7 @@ def test_operations_are_events_times_fan_out(few_cores: Chip, case: Case) -> Non
 
 
 @settings(max_examples=60)
-@given(cases(max_steps=4))
+@given(cases(max_steps=4, **EVERY_OP))
 def test_placement_changes_messages_and_hops_but_no_operation(few_cores: Chip, many_cores: Chip, case: Case) -> None:
     population_network(case)
     few, many = (simulate(case.graph, case.inputs, None, chip) for chip in (few_cores, many_cores))
@@ -84,7 +85,7 @@ def test_placement_changes_messages_and_hops_but_no_operation(few_cores: Chip, m
 
 
 @settings(max_examples=40)
-@given(cases(max_steps=3, max_batch=3))
+@given(cases(max_steps=3, max_batch=3, **EVERY_OP))
 def test_counts_add_over_inputs(few_cores: Chip, case: Case) -> None:
     population_network(case)
     whole = simulate(case.graph, case.inputs, None, few_cores)
@@ -98,12 +99,13 @@ def test_counts_add_over_inputs(few_cores: Chip, case: Case) -> None:
 
 
 @settings(max_examples=40)
-@given(cases(max_steps=4))
+@given(cases(max_steps=4, **EVERY_OP))
 def test_work_of_every_core_and_step_against_a_plain_count(many_cores: Chip, case: Case) -> None:
-    network, tensors = population_network(case), recorded(case.graph, case.inputs)
+    network = population_network(case)
+    tensors = recorded(network.graph, case.inputs)
     model = Neurocores(network, many_cores, place(network, many_cores))
     activity = model.activity(len(case.inputs))
-    interpreter.run(case.graph, case.inputs, [activity])
+    interpreter.run(network.graph, case.inputs, [activity])
     expected = plain_work(model, tensors)
     np.testing.assert_allclose(model.work(activity), expected, rtol=1e-12)
     latency = model.latency(activity)
@@ -116,7 +118,7 @@ def test_work_of_every_core_and_step_against_a_plain_count(many_cores: Chip, cas
 def plain_work(model: Neurocores, tensors: Tensors) -> Array:
     """Cycles ``[samples, T, cores]`` on the unit chip, counted core by core without patterns or products.
 
-    An arriving message, a synaptic operation, a visit, a level and a message sent take one cycle each.
+    An arriving message, a synaptic operation, a visit, a level, a leak and a message sent take one cycle each.
     """
     first = next(iter(tensors.values()))
     work = np.zeros((*first.shape[:2], model.placement.cores))
@@ -135,17 +137,18 @@ def plain_work(model: Neurocores, tensors: Tensors) -> Array:
 
 
 def levels(model: Neurocores, name: str, tensors: Tensors, inside: Array) -> Array | float:
-    """Cycles of the ladder, or of the shift, of the region's active neurons."""
+    """Cycles of the ladder, or of the shift, and of the leaks of the region's active neurons."""
     population = model.network[name]
-    if population.role is not Role.NEURON or population.levels == 1:
+    ladder = population.role is Role.NEURON and population.levels > 1
+    if not ladder and not population.leaks:
         return 0.0
-    biased = population.biased.reshape(-1, *[1] * (len(population.shape) - 1))
-    active = (tensors[name] != 0) | biased
+    awake = population.awake.reshape(-1, *[1] * (len(population.shape) - 1))
+    active = (tensors[name] != 0) & (population.role is not Role.READOUT) | awake
     for projection in population.projections:
         mask = (tensors[projection.source] != 0).reshape(-1, *projection.view).astype(np.int32)
         active |= reached(projection.op, mask).reshape(active.shape)
-    cost = np.where(population.shifts, 1, population.levels - 1).reshape(biased.shape)
-    return over_positions(active * inside * cost)
+    cost = np.where(population.shifts, 1, population.levels - 1).reshape(awake.shape) if ladder else 0
+    return over_positions(active * inside * (cost + population.leaks))
 
 
 def reached(op: Synapse, mask: Array) -> Array:

@@ -89,7 +89,7 @@ def test_notes_count_the_numbers_that_are_assumed(tmp_path: Path) -> None:
                     'source = "unit" }\n', encoding="utf-8")  # fmt: skip
     notes = simulate(chain(), images(chain()), None, load_chip(path)).notes
     assert (
-        "20 of 21 prices, 8 of 8 times and 11 of 11 numbers on structure, clock and power of mine are assumed." in notes
+        "21 of 22 prices, 9 of 9 times and 11 of 11 numbers on structure, clock and power of mine are assumed." in notes
     )
     graph = residual(levels=1)
     published = simulate(graph, images(graph), None, load_chip("loihi1-davies2018")).notes
