@@ -175,23 +175,28 @@ def _lif(graph: Graph, node: Node) -> Step:
     assert isinstance(op, LIF)
     theta, step_size, decay = (_wide(graph, node, array) for array in (op.theta, op.step_size, op.decay))
     drive = None if op.drive is None else _wide(graph, node, op.drive)
+    floor = None if op.floor is None else _wide(graph, node, op.floor)
+    rounded = torch.trunc if op.toward_zero else torch.floor
+
+    def kept(v: Tensor, spikes: Tensor) -> Tensor:
+        if not op.delayed and op.reset != "none":
+            v = v - spikes * step_size if op.reset == "subtract" else torch.where(spikes > 0, 0.0, v)
+        return v if floor is None else v.maximum(floor)
 
     def count(v: Tensor) -> Tensor:
         return ((v - theta) / step_size).floor_().add_(1).clamp_(0, op.levels)
 
     def step(inputs: tuple[Tensor, ...], state: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        v = inputs[0].to(torch.float64)
+        v = inputs[0].to(torch.float64) * 2**op.fraction_bits
         if drive is not None:
             v = v + drive
         if state is not None:
-            v = v + (state * decay).floor_()
+            v = v + rounded(state * decay)
         if state is not None and op.delayed and op.reset != "none":
             earlier = count(state)
             v = v - earlier * step_size if op.reset == "subtract" else torch.where(earlier > 0, 0.0, v)
         spikes = count(v)
-        if op.delayed or op.reset == "none":
-            return spikes, v
-        return spikes, v - spikes * step_size if op.reset == "subtract" else torch.where(spikes > 0, 0.0, v)
+        return spikes, kept(v, spikes)
 
     return step
 
@@ -200,11 +205,12 @@ def _leaky_integrator(graph: Graph, node: Node) -> Step:
     op = node.op
     assert isinstance(op, LeakyIntegrator)
     decay = _wide(graph, node, op.decay)
+    rounded = torch.trunc if op.toward_zero else torch.floor
 
     def step(inputs: tuple[Tensor, ...], state: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        value = inputs[0].to(torch.float64)
+        value = inputs[0].to(torch.float64) * 2**op.fraction_bits
         if state is not None:
-            value = value + (state * decay).floor_()
+            value = value + rounded(state * decay)
         return value, value
 
     return step
@@ -222,7 +228,6 @@ def _max_pool(graph: Graph, node: Node) -> Step:
     assert isinstance(op, MaxPool2d)
 
     def step(inputs: tuple[Tensor, ...], state: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        # torch pads with minus infinity, the operation with 0: the same, for every window meets the map.
         x = inputs[0] if inputs[0].is_floating_point() else inputs[0].to(torch.float64)
         return functional.max_pool2d(x, op.kernel, op.stride, op.padding), None
 

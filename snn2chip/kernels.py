@@ -53,10 +53,10 @@ def output_size(size: int, kernel: int, stride: int, padding: int, dilation: int
     return max(0, (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1)
 
 
-def windows(x: Array, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair = (1, 1)) -> Array:
-    """Sliding windows ``[B, C, Ho, Wo, Kh, Kw]`` of zero-padded ``[B, C, H, W]`` (a view of the padded copy)."""
+def windows(x: Array, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair = (1, 1), border: float = 0) -> Array:
+    """Sliding windows ``[B, C, Ho, Wo, Kh, Kw]`` of padded ``[B, C, H, W]`` (a view of the padded copy)."""
     if padding != (0, 0):
-        x = np.pad(x, ((0, 0), (0, 0), (padding[0],) * 2, (padding[1],) * 2))
+        x = np.pad(x, ((0, 0), (0, 0), (padding[0],) * 2, (padding[1],) * 2), constant_values=border)
     height = output_size(x.shape[2], kernel[0], stride[0], 0, dilation[0])
     width = output_size(x.shape[3], kernel[1], stride[1], 0, dilation[1])
     b, c, h, w = x.strides
@@ -88,8 +88,9 @@ def sum_pool(x: Array, kernel: Pair, stride: Pair, padding: Pair) -> Array:
 
 
 def max_pool(x: Array, kernel: Pair, stride: Pair, padding: Pair) -> Array:
-    """Largest values of windows: ``[B, C, H, W]`` (nothing negative) to ``[B, C, Ho, Wo]``, in the type of `x`."""
-    largest: Array = windows(x, kernel, stride, padding).max(axis=(4, 5))
+    """Largest values of windows: ``[B, C, H, W]`` to ``[B, C, Ho, Wo]``, in the type of `x`; the border has none."""
+    lowest = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
+    largest: Array = windows(x, kernel, stride, padding, border=lowest).max(axis=(4, 5))
     return largest
 
 
@@ -113,18 +114,28 @@ def multi_level_if(current: Array, potential: Array, theta: Array, levels: int) 
     return spikes, v - spikes * level
 
 
-def leak(values: Array, decay: Array) -> Array:
-    """``floor(values * decay / 2**12)``, formed in int64; the shift of a negative number rounds down."""
-    left: Array = (values.astype(np.int64) * decay) >> DECAY_BITS
+def leak(values: Array, decay: Array, toward_zero: bool = False) -> Array:
+    """``values * decay / 2**12``, formed in int64 and rounded down, or toward zero."""
+    product = values.astype(np.int64) * decay
+    if toward_zero:  # a shift rounds down: rounding up is shifting the negative
+        return np.where(product < 0, -(-product >> DECAY_BITS), product >> DECAY_BITS)
+    left: Array = product >> DECAY_BITS
     return left
 
 
-def leaky_integrator(current: Array, state: Array, decay: Array) -> Array:
-    """``leak(state) + current``, in the type of `state`; current and state ``[B, C, ...]``, decay ``[C]``."""
+def leaky_integrator(
+    current: Array, state: Array, decay: Array, fraction_bits: int = 0, toward_zero: bool = False
+) -> Array:
+    """``leak(state) + current * 2**fraction_bits``, in the type of `state`.
+
+    Args: current and state ``[B, C, ...]``, decay ``[C]``.
+    """
     share = per_channel(decay, current.ndim)
-    left = state * share if state.dtype.kind == "f" else leak(state, share)
-    value: Array = (left + current).astype(state.dtype, copy=False)
-    return value
+    if state.dtype.kind == "f":
+        real: Array = state * share + current
+        return real
+    value: Array = leak(state, share, toward_zero) + (current.astype(np.int64) << fraction_bits)
+    return value.astype(state.dtype, copy=False)
 
 
 @dataclass(frozen=True)
@@ -139,6 +150,9 @@ class LIFParameters:
     reset: str
     delayed: bool
     strict: bool = False
+    floor: Array | None = None
+    fraction_bits: int = 0
+    toward_zero: bool = False
 
 
 def spike_count(potential: Array, theta: Array, step_size: Array, levels: int, strict: bool = False) -> Array:
@@ -157,7 +171,7 @@ def lif(current: Array, potential: Array, neuron: LIFParameters) -> tuple[Array,
     """
     rank = current.ndim
     theta, step = per_channel(neuron.theta, rank), per_channel(neuron.step_size, rank)
-    v = leaky_integrator(current, potential, neuron.decay)
+    v = leaky_integrator(current, potential, neuron.decay, neuron.fraction_bits, neuron.toward_zero)
     if neuron.drive is not None:
         v = v + per_channel(neuron.drive, rank)
     if neuron.delayed and neuron.reset != "none":
@@ -165,7 +179,9 @@ def lif(current: Array, potential: Array, neuron: LIFParameters) -> tuple[Array,
         v = v - earlier * step if neuron.reset == "subtract" else np.where(earlier > 0, 0, v)
     v = v.astype(potential.dtype, copy=False)
     spikes = spike_count(v, theta, step, neuron.levels, neuron.strict).astype(potential.dtype, copy=False)
-    if neuron.delayed or neuron.reset == "none":
-        return spikes, v
-    left = v - spikes * step if neuron.reset == "subtract" else np.where(spikes > 0, 0, v)
+    left = v
+    if not neuron.delayed and neuron.reset != "none":
+        left = v - spikes * step if neuron.reset == "subtract" else np.where(spikes > 0, 0, v)
+    if neuron.floor is not None:
+        left = np.maximum(left, per_channel(neuron.floor, rank))
     return spikes, left.astype(potential.dtype, copy=False)

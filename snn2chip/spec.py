@@ -88,11 +88,18 @@ def _check_neuron(graph: Graph, node: Node, op: SpikingNeuron) -> None:
 
 
 def _check_lif(node: Node, op: LIF) -> None:
-    for name, values in (("step sizes", op.step_size), ("decays", op.decay), ("drives", op.drive)):
+    for name, values in (
+        ("step sizes", op.step_size),
+        ("decays", op.decay),
+        ("drives", op.drive),
+        ("floors", op.floor),
+    ):
         if values is not None:
             _check_int32(node, name, values)
     if op.strict:
         raise GraphError(f"node {node.name!r} (LIF) is strict: an integer neuron fires at v >= theta")
+    if op.floor is not None and int(op.floor.min()) < -MEMBRANE_LIMIT:
+        raise GraphError(f"node {node.name!r} (LIF) has a floor of {int(op.floor.min())}, beyond 24 bits")
     if int(op.step_size.max()) > MEMBRANE_LIMIT:
         raise GraphError(f"node {node.name!r} (LIF) has a step size of {int(op.step_size.max())}, beyond 24 bits")
 

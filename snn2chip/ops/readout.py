@@ -13,8 +13,8 @@ from snn2chip.ops.base import BaseOp
 class Readout(BaseOp):
     """``y(t) = i(t)``; the logits of a sample are the sum of ``y(t)`` over its T steps.
 
-    What it reads is a current, or spikes that are counted. It stands for a non-spiking integrator with one membrane per class:
-    hardware models charge T additions per class.
+    What it reads is a current, or spikes that are counted. It stands for a non-spiking integrator with one membrane per
+    class: hardware models charge T additions per class.
     """
 
     def signal(self, sources: tuple[Signal, ...], steps: int) -> Signal:

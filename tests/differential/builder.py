@@ -52,6 +52,9 @@ class Limits:
         allow_currents: currents that are added or pooled before they reach a neuron or the readout.
         allow_leaky: LIF neurons and leaky integrators.
         allow_max_pool, allow_concat: the operations of these names.
+        allow_fine: LIF neurons and integrators with fraction bits, rounding toward zero, or a floor.
+        allow_max_of_currents: maxima of currents before a neuron.
+        only_hard_reset: every neuron is a binary LIF without a leak that is reset to zero at once.
     """
 
     max_steps: int = 8
@@ -59,9 +62,12 @@ class Limits:
     max_input: int = 255
     allow_sew: bool = True
     allow_currents: bool = True
-    allow_leaky: bool = False
-    allow_max_pool: bool = False
-    allow_concat: bool = False
+    allow_leaky: bool = True
+    allow_max_pool: bool = True
+    allow_concat: bool = True
+    allow_fine: bool = False
+    allow_max_of_currents: bool = False
+    only_hard_reset: bool = False
 
 
 @dataclass(frozen=True)
@@ -193,6 +199,8 @@ class Builder:
 
     def neuron(self, source: Value, levels: int | None = None) -> Value:
         """A neuron on a current, or as a barrier on spikes."""
+        if self.limits.only_hard_reset:
+            return self._hard_reset(source)
         if levels is None:
             levels = min(self.pick(1, 2, 3, 4, 7, 15, 255, self.number(1, 255)), self.limits.max_levels)
         # A quarter of the membrane for the current, one for the drive, and room for what a reset may take too much.
@@ -202,12 +210,29 @@ class Builder:
         op = MultiLevelIF(theta, levels)
         return self.put(op, source.shape, levels, source)
 
+    def _hard_reset(self, source: Value) -> Value:
+        theta = self._theta(source, 1, MEMBRANE_LIMIT)
+        bound = self.pick(0, 0, 1, source.largest) if 2 * source.largest <= self.budget else 0
+        channels = source.shape[0]
+        drive = frozen(self.rng.integers(-bound, bound + 1, channels), np.int32) if bound else None
+        op = LIF(theta, theta, frozen(np.full(channels, 4096), np.int32), drive, reset="zero")
+        return self.put(op, source.shape, 1, source)
+
     def _integrated(self, source: Value) -> Value:
         """Sometimes the source's fading sum: what T steps can pile up fits, or it is left as it is."""
         largest = source.largest * self.steps
         if 4 * largest > self.budget or not self.flip():
             return source
-        return self.put(LeakyIntegrator(self._decay(source.shape[0])), source.shape, largest, source)
+        return self.integrator(source)
+
+    def integrator(self, source: Value) -> Value:
+        """The fading sum of a current that stays within the budget."""
+        decay, bits, toward_zero = self._decay(source.shape[0]), 0, False
+        if self.limits.allow_fine:
+            most = (self.budget // max(1, 4 * source.largest * self.steps)).bit_length() - 1
+            bits, toward_zero = self.pick(0, max(0, min(6, most))), self.flip()
+        largest = source.largest * self.steps << bits
+        return self.put(LeakyIntegrator(decay, bits, toward_zero), source.shape, largest, source)
 
     def _decay(self, channels: int) -> Array:
         low, high = self.pick((4096, 4096), (0, 4096), (3500, 4096), (0, 0))
@@ -221,6 +246,11 @@ class Builder:
         drive = frozen(self.rng.integers(-bound, bound + 1, channels), np.int32) if bound else None
         reset, delayed = self.pick("subtract", "zero", "none"), self.flip()
         op = LIF(theta, step_size, self._decay(channels), drive, levels, reset, delayed)
+        if self.limits.allow_fine:
+            most = (self.budget // max(1, 4 * source.largest)).bit_length() - 1
+            floor = frozen(-self.rng.integers(0, source.largest + 1, channels), np.int32) if self.flip() else None
+            bits = self.pick(0, max(0, min(6, most)))
+            op = replace(op, floor=floor, fraction_bits=bits, toward_zero=self.flip())
         return self.put(op, source.shape, levels, source)
 
     def _theta(self, source: Value, levels: int, ceiling: int) -> Array:

@@ -20,8 +20,10 @@ from tests.differential.builder import INT32_LIMIT, LARGEST_MAP, MOST_CHANNELS, 
 #: No block makes spike counts so many times as large as those that enter it.
 HEADROOM = 64
 
-#: Limits that let every operation be drawn.
+#: Limits that let every operation be drawn, as the defaults do.
 EVERY_OP: dict[str, Any] = {"allow_leaky": True, "allow_max_pool": True, "allow_concat": True}
+#: Limits that let whatever has a meaning be drawn, also what some form refuses.
+EVERYTHING: dict[str, Any] = {**EVERY_OP, "allow_fine": True, "allow_max_of_currents": True}
 
 Block = Callable[[Builder, Value], Value]
 
@@ -88,6 +90,8 @@ def _map_block(builder: Builder, source: Value) -> Value:
         blocks.append(_doubled)
     if builder.limits.allow_max_pool:
         blocks += [Builder.max_pool, Builder.max_pool]
+    if builder.limits.allow_max_of_currents:
+        blocks += [_largest_current]
     if builder.limits.allow_concat:
         blocks += [_joined, _joined]
     if source.size <= LARGEST_MAP:
@@ -163,6 +167,10 @@ def _current_pool(builder: Builder, source: Value) -> Value:
     return builder.neuron(builder.sum_pool(current, builder.window(current.shape)))
 
 
+def _largest_current(builder: Builder, source: Value) -> Value:
+    return builder.neuron(builder.max_pool(builder.any_conv(source, builder.budget)))
+
+
 def _spike_pool(builder: Builder, source: Value) -> Value:
     return builder.sum_pool(source, builder.window(source.shape))
 
@@ -184,7 +192,14 @@ def _flat_block(builder: Builder, source: Value) -> Value:
 
 
 def _logits(builder: Builder, source: Value) -> Value:
+    """The current of a linear layer or two; with other neurons also their spikes, or a membrane that is read."""
     outputs, budget = builder.number(1, 5), _readout_budget(builder)
+    if builder.limits.allow_leaky or builder.limits.only_hard_reset:
+        ending = builder.pick("current", "current", "spikes", "membrane")
+        if ending == "spikes":
+            return builder.neuron(builder.linear(source, outputs, builder.budget))
+        if ending == "membrane" and not builder.limits.only_hard_reset:
+            return builder.integrator(builder.linear(source, outputs, builder.budget))
     if not builder.limits.allow_currents or builder.number(0, 5) < 5:
         return builder.linear(source, outputs, budget)
     return builder.add(*(builder.linear(source, outputs, budget // 2) for _ in range(2)))

@@ -10,12 +10,12 @@ from snn2chip import engine, interpreter, spec
 from snn2chip.graph import Array, Graph, Node, frozen
 from snn2chip.ops import Add, Conv2d, Flatten, Input, Linear, MultiLevelIF, Readout, SumPool2d
 from tests.differential.comparison import assert_same, executed
-from tests.differential.strategies import EVERY_OP, Case, cases
+from tests.differential.strategies import Case, cases
 
 
 @settings(max_examples=600)
 @seed(600)
-@given(cases(max_batch=5, **EVERY_OP))
+@given(cases(max_batch=5))
 def test_engine_equals_interpreter(case: Case) -> None:
     expected = executed(interpreter.run, case)
     found = executed(engine.run, case, batch_size=2)

@@ -59,6 +59,9 @@ class LeakyNeurons:
     levels: int
     reset: str
     delayed: bool
+    floor: Sequence[int | None]
+    fraction_bits: int
+    toward_zero: bool
 
     def spikes(self, n: int, v: int) -> int:
         """Counted one threshold after the other."""
@@ -66,12 +69,16 @@ class LeakyNeurons:
 
     def fire(self, n: int, before: int, current: int) -> tuple[int, int, int]:
         """(spikes, potential before the reset, potential that is kept)."""
-        v = math.floor(Fraction(before * self.decay[n], 4096)) + current + self.drive[n]
+        v = faded(before, self.decay[n], self.toward_zero) + current * 2**self.fraction_bits + self.drive[n]
         if self.delayed:
             v = self.after(n, v, self.spikes(n, before))
-            return self.spikes(n, v), v, v
+            return self.spikes(n, v), v, self.held(n, v)
         fired = self.spikes(n, v)
-        return fired, v, self.after(n, v, fired)
+        return fired, v, self.held(n, self.after(n, v, fired))
+
+    def held(self, n: int, u: int) -> int:
+        lowest = self.floor[n]
+        return u if lowest is None or u > lowest else lowest
 
     def after(self, n: int, v: int, fired: int) -> int:
         if not fired or self.reset == "none":
@@ -81,15 +88,17 @@ class LeakyNeurons:
 
 @dataclass(frozen=True)
 class Integrators:
-    """``y = floor(y * decay / 4096) + s``."""
+    """``y = leak(y) + s * 2**fraction_bits``."""
 
     shape: Shape
     decay: Flat
+    fraction_bits: int
+    toward_zero: bool
 
 
 @dataclass(frozen=True)
 class Maxima:
-    """``y[target] = max of s over the sources of each target``, 0 where there is none."""
+    """``y[target] = max of s over the sources of each target``; every target has one."""
 
     shape: Shape
     sources: list[Flat]
@@ -149,11 +158,11 @@ def _advance(machine: Machine, inputs: list[Flat], name: str, potentials: dict[s
     if isinstance(machine, Wiring):
         return weighted_sums(machine, inputs)
     if isinstance(machine, Maxima):
-        return [max([0, *(inputs[0][n] for n in sources)]) for sources in machine.sources]
+        return [max(inputs[0][n] for n in sources) for sources in machine.sources]
     before = potentials[name]
     if isinstance(machine, Integrators):
-        kept = [math.floor(Fraction(y * d, 4096)) for y, d in zip(before, machine.decay, strict=True)]
-        potentials[name] = [k + s for k, s in zip(kept, inputs[0], strict=True)]
+        kept = [faded(y, d, machine.toward_zero) for y, d in zip(before, machine.decay, strict=True)]
+        potentials[name] = [k + s * 2**machine.fraction_bits for k, s in zip(kept, inputs[0], strict=True)]
         return potentials[name]
     if isinstance(machine, LeakyNeurons):
         fired = [machine.fire(n, u, i) for n, (u, i) in enumerate(zip(before, inputs[0], strict=True))]
@@ -165,6 +174,11 @@ def _advance(machine: Machine, inputs: list[Flat], name: str, potentials: dict[s
     spikes = [min(max(v // level, 0), machine.levels) for v, level in zip(risen, machine.theta, strict=True)]
     potentials[name] = [v - z * level for v, z, level in zip(risen, spikes, machine.theta, strict=True)]
     return spikes
+
+
+def faded(value: int, decay: int, toward_zero: bool) -> int:
+    left = Fraction(value * decay, 4096)
+    return math.trunc(left) if toward_zero else math.floor(left)
 
 
 def weighted_sums(wiring: Wiring, inputs: list[Flat]) -> Flat:
@@ -243,11 +257,25 @@ def _leaky_neurons(values: Entry, sources: list[Shape]) -> LeakyNeurons:
     assert not values["strict"]
     theta, step_size, decay = (_spread(values[name], shape) for name in ("theta", "step_size", "decay"))
     drive = _spread(values.get("drive") or [0] * shape[0], shape)
-    return LeakyNeurons(shape, theta, step_size, decay, drive, values["levels"], values["reset"], values["delayed"])
+    floor = _spread(values.get("floor") or [None] * shape[0], shape)
+    return LeakyNeurons(
+        shape,
+        theta,
+        step_size,
+        decay,
+        drive,
+        values["levels"],
+        values["reset"],
+        values["delayed"],
+        floor,
+        values["fraction_bits"],
+        values["toward_zero"],
+    )
 
 
 def _integrators(values: Entry, sources: list[Shape]) -> Integrators:
-    return Integrators(sources[0], _spread(values["decay"], sources[0]))
+    decay = _spread(values["decay"], sources[0])
+    return Integrators(sources[0], decay, values["fraction_bits"], values["toward_zero"])
 
 
 def _max_pool(values: Entry, sources: list[Shape]) -> Maxima:
@@ -317,7 +345,7 @@ def _pairs(first: int, second: int) -> list[tuple[int, int]]:
     return [(a, b) for a in range(first) for b in range(second)]
 
 
-def _spread(per_channel: Sequence[int], shape: Shape) -> Flat:
+def _spread(per_channel: Sequence[Any], shape: Shape) -> list[Any]:
     return [value for value in per_channel for _ in range(math.prod(shape[1:]))]
 
 
