@@ -21,6 +21,7 @@ from snn2chip.errors import GraphError
 from snn2chip.graph import Array, Graph, Kind, Node, Region, Shape, Signal
 from snn2chip.kernels import DECAY_ONE
 from snn2chip.lowering.concat import split_concats
+from snn2chip.lowering.max_pool import neurons_before_maxima
 from snn2chip.ops import (
     LIF,
     Add,
@@ -215,11 +216,11 @@ class Network:
 
 
 def to_populations(graph: Graph) -> Network:
-    """The populations of an integer graph; the network's own graph is the same without concatenations.
+    """The populations of an integer graph; the network's own graph is the same network as cores can hold it.
 
     Raises: GraphError, naming the node, where no core could hold it.
     """
-    graph = split_concats(graph)
+    graph = split_concats(neurons_before_maxima(graph))
     homes = {node.name for node in graph.nodes if _is_population(graph, node)}
     found: dict[str, Population] = {}
     for node in graph.nodes:
@@ -232,7 +233,7 @@ def _is_population(graph: Graph, node: Node) -> bool:
     op = node.op
     if isinstance(op, Add):
         return graph.signals[node.name].kind is Kind.SPIKE and not _only_feeds_neurons(graph, node)
-    if isinstance(op, (SumPool2d, Upsample2d)) and graph.signals[node.name].kind is Kind.CURRENT:
+    if isinstance(op, (MaxPool2d, SumPool2d, Upsample2d)) and graph.signals[node.name].kind is Kind.CURRENT:
         raise GraphError(
             f"node {node.name!r} ({node.kind}) reads currents, which no core can send: put it behind the neuron"
         )

@@ -22,6 +22,7 @@ from snn2chip.errors import GraphError
 from snn2chip.graph import Array, Graph, Kind, Node, Shape, frozen, parameters
 from snn2chip.kernels import DECAY_ONE
 from snn2chip.lowering.concat import split_concats
+from snn2chip.lowering.max_pool import neurons_before_maxima
 from snn2chip.ops import (
     LIF,
     Add,
@@ -65,7 +66,7 @@ class UnaryLowering:
 
 def to_unary(graph: Graph) -> UnaryLowering:
     """The unary lowering of an integer graph. Raises GraphError, naming the node, where there is none."""
-    graph = split_concats(graph)
+    graph = split_concats(neurons_before_maxima(graph))
     lowering = _Lowering(graph)
     for node in graph.nodes:
         lowering.lower(node)
@@ -125,7 +126,7 @@ class _Lowering:
             self.spikes[node.name] = [_Term(self.add(node.name, Input(channels, 1)), op.shape, op.largest)]
         elif isinstance(op, SpikingNeuron):
             self.spikes[node.name] = [self.neuron(node, op)]
-        elif isinstance(op, MaxPool2d):
+        elif isinstance(op, MaxPool2d) and signal.kind is Kind.SPIKE:
             self.spikes[node.name] = [self.maximum(node, op)]
         elif signal.kind is Kind.SPIKE:
             self.spikes[node.name] = self.spike_terms(node)
