@@ -13,10 +13,18 @@ from torch import nn
 
 from snn2chip.errors import UserError
 from snn2chip.files import write_bytes
-from snn2chip.nn.networks import ResNet, resnet
+from snn2chip.nn.networks import resnet, resnet19
+from snn2chip.nn.vgg import vgg, vgg11, vgg16
 
 FORMAT = "snn2chip-model-1"
-ARCHITECTURES: dict[str, Callable[..., ResNet]] = {"resnet": resnet}
+#: A named configuration is saved as the network that it is one of.
+ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
+    "resnet": resnet,
+    "resnet19": resnet19,
+    "vgg": vgg,
+    "vgg11": vgg11,
+    "vgg16": vgg16,
+}
 
 _PLAIN = (str, int, float, bool, type(None))
 
@@ -25,7 +33,7 @@ def build(arch: str, arch_kwargs: dict[str, Any]) -> nn.Module:
     """The network that ``arch`` names, with fresh weights.
 
     Raises:
-        UserError: ``arch`` is unknown, or ``arch_kwargs`` are not what it takes.
+        UserError: ``arch`` is unknown, or ``arch_kwargs`` are not what it takes or ask for too much.
     """
     if arch not in ARCHITECTURES:
         raise UserError(f"Unknown architecture {arch!r}; known are {', '.join(sorted(ARCHITECTURES))}.")

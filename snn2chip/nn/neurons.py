@@ -9,83 +9,93 @@ import torch
 from torch import Tensor, nn
 
 from snn2chip.errors import UserError
+from snn2chip.nn.limits import positive
+from snn2chip.nn.surrogates import BUMPS, Value
+from snn2chip.nn.thresholds import Threshold
 
-Backward = Literal["surrogate", "straight_through"]
+Backward = Literal["surrogate", "sum_of_bumps", "straight_through"]
 
 # A level that is not a power of two has no exact float32 value, so that a sum of levels can land just below the
-# level it means.  2**-16 of a level is far above that rounding (a few 2**-22) and far below any weight step.
+# level it means.  For up to 16 levels, 2**-16 of a level is far above that rounding (a few 2**-22) and far below any
+# weight step; the rounding grows with the number of levels, and so does the guard.
 INEXACT_LEVEL_GUARD = 2.0**-16
+_LEVELS_AT_GUARD = 16
 
 
 def _is_power_of_two(value: float) -> bool:
     return math.frexp(value)[0] == 0.5
 
 
-def _integrate_and_fire(drive: Tensor, levels: int, guard: float) -> tuple[Tensor, Tensor]:
-    """Membranes before reset and emitted levels, both ``[T, ...]`` in units of one level, from ``drive``."""
-    membranes, spikes = [], []
-    residue = torch.zeros_like(drive[0])
-    for step in drive:
-        membrane = residue + step
-        spike = torch.floor(membrane + guard).clamp_(0, levels)
-        residue = membrane - spike
-        membranes.append(membrane)
-        spikes.append(spike)
-    return torch.stack(membranes), torch.stack(spikes)
+def _guard(levels: int, threshold: float | Threshold) -> float:
+    """What is added before the floor, in levels; a learned threshold is never taken for a power of two."""
+    if not isinstance(threshold, Threshold) and _is_power_of_two(threshold) and _is_power_of_two(levels):
+        return 0.0
+    return INEXACT_LEVEL_GUARD * max(1.0, levels / _LEVELS_AT_GUARD)
 
 
-def surrogate_slope(excess: Tensor, alpha: float) -> Tensor:
-    """``alpha * s(alpha*x) * (1 - s(alpha*x))`` with s the logistic function, x = V - Vth: peak ``alpha / 4``."""
-    sigmoid = torch.sigmoid(alpha * excess)
-    return alpha * sigmoid * (1 - sigmoid)
-
-
-class _Surrogate(torch.autograd.Function):
-    """dz/dV is one bump at Vth; the reset is detached, so that dU/dV = 1."""
+class _Bumps(torch.autograd.Function):
+    """dz/dV is a sum of bumps; the reset is detached, so that dU/dV = 1 and dU/dVth = 0."""
 
     @staticmethod
-    def forward(ctx: Any, current: Tensor, neuron: MultiLevelIF) -> Tensor:
-        membranes, spikes = neuron.dynamics(current)
-        ctx.save_for_backward(membranes)
-        ctx.neuron = neuron
-        return neuron.merge(spikes)
+    def forward(ctx: Any, current: Tensor, threshold: Value, neuron: MultiLevelIF) -> Tensor:
+        membranes, spikes = neuron.dynamics(current, threshold)
+        _keep(ctx, neuron, threshold, membranes)
+        return neuron.merge(spikes, threshold)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        (membranes,) = ctx.saved_tensors
-        neuron: MultiLevelIF = ctx.neuron
-        excess = membranes * neuron.level - neuron.threshold
-        slope = surrogate_slope(excess, neuron.alpha) * neuron.surrogate_gain
-        upstream = neuron.split(gradients[0]) * slope
-        through_time = upstream.flip(0).cumsum(0).flip(0) if neuron.steps > 1 else upstream
-        return through_time.flatten(0, 1), None
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor | None, None]:
+        neuron, threshold, membranes = _kept(ctx)
+        upstream = neuron.split(gradients[0])
+        level = threshold / neuron.levels
+        slope, shift = BUMPS[neuron.backward](membranes * level, threshold, neuron.levels, neuron.alpha)
+        direct = upstream * (slope * neuron.surrogate_gain)
+        through_time = direct.flip(0).cumsum(0).flip(0) if neuron.steps > 1 else direct
+        if not isinstance(threshold, Tensor):
+            return through_time.flatten(0, 1), None, None
+        emitted = neuron.count(membranes) / neuron.levels
+        to_threshold = (upstream * (emitted - shift * neuron.surrogate_gain)).sum_to_size(threshold.shape)
+        return through_time.flatten(0, 1), to_threshold, None
 
 
 class _StraightThrough(torch.autograd.Function):
     """dz/dV is 1 on 0 <= V <= Vth; elsewhere 0, and the charge, with its gradient, stays for the next step."""
 
     @staticmethod
-    def forward(ctx: Any, current: Tensor, neuron: MultiLevelIF) -> Tensor:
-        membranes, spikes = neuron.dynamics(current)
-        ctx.save_for_backward((membranes >= 0) & (membranes <= neuron.levels))
-        ctx.neuron = neuron
-        return neuron.merge(spikes)
+    def forward(ctx: Any, current: Tensor, threshold: Value, neuron: MultiLevelIF) -> Tensor:
+        membranes, spikes = neuron.dynamics(current, threshold)
+        inside = (membranes >= 0) & (membranes <= neuron.levels)
+        if isinstance(threshold, Tensor):
+            rounding = (spikes - torch.where(inside, membranes, 0)) / neuron.levels
+            _keep(ctx, neuron, threshold, inside, rounding)
+        else:
+            _keep(ctx, neuron, threshold, inside)
+        return neuron.merge(spikes, threshold)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        (inside,) = ctx.saved_tensors
-        upstream = ctx.neuron.split(gradients[0])
-        carried, through_time = torch.zeros_like(upstream[0]), []
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor | None, None]:
+        neuron, threshold, inside, *rounding = _kept(ctx)
+        upstream = neuron.split(gradients[0])
+        carried, through_time, to_output = torch.zeros_like(upstream[0]), [], []
         for mask, gradient in zip(inside.flip(0), upstream.flip(0), strict=True):
+            to_output.append(gradient - carried)  # what is emitted is also taken off the membrane
             carried = torch.where(mask, gradient, carried)
             through_time.append(carried)
-        return torch.stack(through_time[::-1]).flatten(0, 1), None
+        to_current = torch.stack(through_time[::-1]).flatten(0, 1)
+        if not isinstance(threshold, Tensor):
+            return to_current, None, None
+        to_threshold = (torch.stack(to_output[::-1]) * rounding[0]).sum_to_size(threshold.shape)
+        return to_current, to_threshold, None
 
 
-_BACKWARDS: dict[str, type[torch.autograd.Function]] = {
-    "surrogate": _Surrogate,
-    "straight_through": _StraightThrough,
-}
+def _keep(ctx: Any, neuron: MultiLevelIF, threshold: Value, *tensors: Tensor) -> None:
+    """For the backward; a threshold that is a plain number is kept by the neuron itself."""
+    ctx.neuron = neuron
+    ctx.save_for_backward(threshold if isinstance(threshold, Tensor) else None, *tensors)
+
+
+def _kept(ctx: Any) -> tuple[Any, ...]:
+    threshold, *tensors = ctx.saved_tensors
+    return ctx.neuron, ctx.neuron.threshold if threshold is None else threshold, *tensors
 
 
 class MultiLevelIF(nn.Module):
@@ -101,17 +111,27 @@ class MultiLevelIF(nn.Module):
     constant input x >= 0 gives ``sum of z = clip(floor(N * T * x / Vth), 0, N * T)``.
 
     Exactness at level boundaries: with ``levels`` and ``threshold`` powers of two, sums of levels are exact
-    in float32.  Otherwise a level has no exact float32 value, and the floor is taken with
-    ``INEXACT_LEVEL_GUARD`` of a level added, so that a sum of levels counts as the integer it means.
+    in float32.  Otherwise, and with a learned threshold whatever its value, a level has no exact float32 value,
+    and the floor is taken with ``INEXACT_LEVEL_GUARD`` of a level added (more in proportion beyond 16 levels),
+    so that a sum of levels counts as the integer it means.  That holds for spikes counted in the same unit:
+    neurons whose spikes are summed are given one `Threshold`.
 
-    Backward, of z*Vth/N with respect to I:
+    Backward.  The output is ``Vth * (z / N)``, and a smooth S(V, Vth) stands for how it moves with V, and z with Vth::
 
-    - ``surrogate``: ``surrogate_gain * alpha * s(x) * (1 - s(x))`` with x = alpha * (V - Vth): a single bump
+        d out / d V   = dS/dV
+        d out / d Vth = z / N + dS/dVth         (Vth fixed: not needed)
+
+    - ``surrogate``: ``S = surrogate_gain * s(alpha * (V - Vth))`` with s the logistic function: a single bump
       centred at Vth (alpha 5, Vth 1: arXiv 2510.24637, Fig. 5).  The reset is detached.
-    - ``straight_through``: 1 where 0 <= V <= Vth, else 0 (clipped).  The reset is not detached: a clipped
+    - ``sum_of_bumps``: ``S = surrogate_gain / N * sum over k = 1..N of s(alpha * (V - k * Vth / N))``: a bump at
+      each level.  The reset is detached.
+    - ``straight_through``: ``S = Vth' * clip(V / Vth, 0, 1)`` with Vth' the present value: dS/dV is 1 where
+      0 <= V <= Vth, else 0 (clipped), and ``d out / d Vth`` is ``z / N - V / Vth`` there, 0 below and 1 above, as in
+      Esser et al., "Learned step size quantization", 2020 (arXiv 1902.08153).  The reset is not detached: a clipped
       membrane keeps its charge, and the gradient of the next step reaches back through it.
 
-    Shape: ``[T*B, ...]`` float32 with time outermost -> the same shape and dtype, T = ``steps``.
+    Shape: ``[T*B, ...]`` float32 with time outermost -> the same shape and dtype, T = ``steps``.  Under autocast it
+    computes in float32 and returns that: a level of a learned threshold has too few digits in half precision.
 
     Raises:
         UserError: ``levels`` or ``steps`` below 1, a threshold or alpha that is not positive, an unknown
@@ -121,7 +141,7 @@ class MultiLevelIF(nn.Module):
     def __init__(
         self,
         levels: int = 4,
-        threshold: float = 1.0,
+        threshold: float | Threshold = 1.0,
         steps: int = 1,
         backward: Backward = "surrogate",
         alpha: float = 5.0,
@@ -130,21 +150,33 @@ class MultiLevelIF(nn.Module):
         super().__init__()
         if levels < 1 or steps < 1:
             raise UserError(f"MultiLevelIF: levels {levels} and steps {steps} must both be at least 1.")
-        if threshold <= 0 or alpha <= 0:
-            raise UserError(f"MultiLevelIF: threshold {threshold} and alpha {alpha} must both be positive.")
-        if backward not in _BACKWARDS:
+        if not isinstance(threshold, Threshold):
+            positive("MultiLevelIF: threshold", threshold)
+        positive("MultiLevelIF: alpha", alpha)
+        if backward not in get_args(Backward):
             raise UserError(f"MultiLevelIF: backward must be one of {get_args(Backward)}, not {backward!r}.")
         self.levels, self.threshold, self.steps = levels, threshold, steps
         self.backward, self.alpha, self.surrogate_gain = backward, alpha, surrogate_gain
-        self.guard = 0.0 if _is_power_of_two(threshold) and _is_power_of_two(levels) else INEXACT_LEVEL_GUARD
+        self.guard = _guard(levels, threshold)
 
     @property
-    def level(self) -> float:
-        """The real value of one level, Vth / N."""
-        return self.threshold / self.levels
+    def level(self) -> Value:
+        """The real value of one level, Vth / N: a number, or ``[]`` or ``[C]`` where the threshold is learned."""
+        return (self.threshold() if isinstance(self.threshold, Threshold) else self.threshold) / self.levels
 
     def forward(self, current: Tensor) -> Tensor:
-        return _BACKWARDS[self.backward].apply(current, self)  # type: ignore[no-any-return,no-untyped-call]
+        device = current.device.type
+        if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
+            current = current.float()
+        function = _StraightThrough if self.backward == "straight_through" else _Bumps
+        return function.apply(current, self._threshold(current.ndim), self)  # type: ignore[no-any-return,no-untyped-call]
+
+    def _threshold(self, rank: int) -> Value:
+        """Vth in a shape that broadcasts over ``[..., C, ...]`` of ``rank`` axes, of which C is the second."""
+        if not isinstance(self.threshold, Threshold):
+            return self.threshold
+        value: Tensor = self.threshold()
+        return value.reshape(-1, *[1] * (rank - 2)) if value.ndim else value
 
     def split(self, merged: Tensor) -> Tensor:
         """``[T*B, ...]`` -> ``[T, B, ...]``."""
@@ -152,18 +184,31 @@ class MultiLevelIF(nn.Module):
             raise UserError(f"MultiLevelIF: {merged.shape[0]} rows are no multiple of {self.steps} steps.")
         return merged.reshape(self.steps, -1, *merged.shape[1:])
 
-    def dynamics(self, current: Tensor) -> tuple[Tensor, Tensor]:
-        """Membranes before reset and emitted levels z, both ``[T, B, ...]`` in units of one level."""
-        drive = self.split(current) * (self.levels / self.threshold)
-        return _integrate_and_fire(drive, self.levels, self.guard)
+    def count(self, membrane: Tensor) -> Tensor:
+        """The levels z that a membrane, in units of one level, emits."""
+        return torch.floor(membrane + self.guard).clamp_(0, self.levels)
 
-    def merge(self, spikes: Tensor) -> Tensor:
+    def dynamics(self, current: Tensor, threshold: Value) -> tuple[Tensor, Tensor]:
+        """Membranes before reset and emitted levels z, both ``[T, B, ...]`` in units of one level."""
+        membranes, spikes = [], []
+        drive = self.split(current) * (self.levels / threshold)
+        residue = torch.zeros_like(drive[0])
+        for step in drive:
+            membrane = residue + step
+            spike = self.count(membrane)
+            residue = membrane - spike
+            membranes.append(membrane)
+            spikes.append(spike)
+        return torch.stack(membranes), torch.stack(spikes)
+
+    def merge(self, spikes: Tensor, threshold: Value) -> Tensor:
         """Levels ``[T, B, ...]`` -> real values ``[T*B, ...]``."""
-        return (spikes * self.level).flatten(0, 1)
+        return (spikes * (threshold / self.levels)).flatten(0, 1)
 
     def extra_repr(self) -> str:
+        threshold = "learned" if isinstance(self.threshold, Threshold) else self.threshold
         return (
-            f"levels={self.levels}, threshold={self.threshold}, steps={self.steps}, backward={self.backward!r}, "
+            f"levels={self.levels}, threshold={threshold}, steps={self.steps}, backward={self.backward!r}, "
             f"alpha={self.alpha}, surrogate_gain={self.surrogate_gain}"
         )
 
@@ -175,7 +220,7 @@ class QuantizedReLU(MultiLevelIF):
     bias of the batch normalisation before it.  Backward: straight-through, clipped to [0, threshold].
     """
 
-    def __init__(self, bits: int = 3, threshold: float = 1.0) -> None:
+    def __init__(self, bits: int = 3, threshold: float | Threshold = 1.0) -> None:
         if not 1 <= bits <= 8:
             raise UserError(f"QuantizedReLU: bits must be within 1..8, not {bits}.")
         super().__init__(levels=2**bits - 1, threshold=threshold, steps=1, backward="straight_through")

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from snn2chip.errors import UserError
-from snn2chip.nn import MultiLevelIF, QuantizedReLU
+from snn2chip.nn import MultiLevelIF, QuantizedReLU, Threshold
+from snn2chip.nn.neurons import Backward
 
 
 def fire(inputs: list[Fraction], levels: int, threshold: Fraction) -> tuple[list[int], list[Fraction]]:
@@ -53,25 +54,35 @@ def test_a_constant_input_is_quantised_to_the_levels_of_all_steps(levels: int, s
     assert len(set(expected.tolist())) == levels * steps + 1
 
 
-@pytest.mark.parametrize("levels", range(1, 16))
-@pytest.mark.parametrize("threshold", [1.0, 0.3])
-def test_sums_of_levels_lose_none_to_rounding(levels: int, threshold: float) -> None:
+def learned(threshold: float) -> Threshold:
+    """A threshold that training has moved there."""
+    module = Threshold(1.0)
+    with torch.no_grad():
+        module.log.fill_(math.log(threshold))
+    return module.requires_grad_(False)
+
+
+@pytest.mark.parametrize("levels", [*range(1, 16), 31, 255])
+@pytest.mark.parametrize("threshold", [1.0, 0.3, learned(1.0), learned(0.7351), learned(2.11)])
+def test_sums_of_levels_lose_none_to_rounding(levels: int, threshold: float | Threshold) -> None:
     """What meets at a barrier: three branches of k*Vth/N each, and again what they leave over the steps."""
-    counts = torch.cartesian_prod(*[torch.arange(levels + 1)] * 3)
+    counts = torch.cartesian_prod(*[torch.arange(0, levels + 1, 1 + levels // 16)] * 3)
     steps = 4
-    branches = (counts * (threshold / levels)).to(torch.float32)
+    neuron = MultiLevelIF(levels, threshold, steps)
+    branches = (counts * neuron.level).to(torch.float32)
     current = branches[:, 0] + branches[:, 1] + branches[:, 2]
-    outputs = MultiLevelIF(levels, threshold, steps)(current.repeat(steps)).reshape(steps, -1)
+    outputs = neuron(current.repeat(steps)).reshape(steps, -1)
     remaining = torch.zeros(len(counts), dtype=torch.long)
     for step in range(steps):
         remaining += counts.sum(1)
         expected = remaining.clamp(max=levels)
         remaining -= expected
-        assert torch.equal((outputs[step] * levels / threshold).round().long(), expected)
+        assert torch.equal((outputs[step] / neuron.level).round().long(), expected)
 
 
 def test_levels_that_are_powers_of_two_need_no_guard() -> None:
     assert MultiLevelIF(levels=4).guard == 0
+    assert MultiLevelIF(levels=4, threshold=learned(1.0)).guard > 0  # training may move it anywhere
     below = torch.nextafter(torch.tensor([1.0]), torch.tensor([0.0]))
     assert MultiLevelIF(levels=4)(below).item() == 0.75
     assert QuantizedReLU(bits=3).guard > 0
@@ -149,14 +160,69 @@ def test_the_quantised_relu_has_two_to_the_bits_values(bits: int) -> None:
     [
         ({"levels": 0}, "levels 0"),
         ({"steps": 0}, "steps 0"),
-        ({"threshold": 0.0}, "threshold 0.0"),
-        ({"alpha": -1.0}, "alpha -1.0"),
+        ({"threshold": 0.0}, "threshold is 0.0"),
+        ({"threshold": math.nan}, "threshold is nan: it must be positive and finite"),
+        ({"threshold": math.inf}, "threshold is inf"),
+        ({"alpha": -1.0}, "alpha is -1.0"),
         ({"backward": "none"}, "'none'"),
     ],
 )
 def test_a_neuron_that_cannot_be_is_refused(arguments: dict[str, object], message: str) -> None:
     with pytest.raises(UserError, match=message):
         MultiLevelIF(**arguments)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((0.0,), "initial is 0.0"),
+        ((math.nan,), "initial is nan"),
+        ((1.0, 0), "channels is 0"),
+        ((1.0, 10**9), "1000000000"),
+    ],
+)
+def test_a_threshold_that_cannot_be_is_refused(arguments: tuple[float, ...], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        Threshold(*arguments)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("backward", ["surrogate", "sum_of_bumps", "straight_through"])
+def test_a_learned_threshold_stays_positive(backward: Backward) -> None:
+    """However far an optimiser steps: here towards ever lower thresholds."""
+    threshold = Threshold(1.0)
+    for _ in range(10):
+        loss = -MultiLevelIF(4, threshold, backward=backward)(torch.full((8,), 0.6)).sum()
+        (gradient,) = torch.autograd.grad(loss, threshold.log)
+        with torch.no_grad():
+            threshold.log.sub_(5 * gradient)
+    assert 0 < float(threshold().detach()) != 1
+
+
+def test_channels_have_thresholds_of_their_own() -> None:
+    threshold = Threshold(1.0, channels=3)
+    with torch.no_grad():
+        threshold.log.copy_(torch.tensor([0.5, 1.0, 2.0]).log())
+    neuron, inputs = MultiLevelIF(3, threshold, steps=2), drive(6, 12).reshape(4, 3, 3, 2)
+    for channel, value in enumerate([0.5, 1.0, 2.0]):
+        alone = MultiLevelIF(3, learned(value), steps=2)(inputs[:, channel])
+        assert torch.allclose(neuron(inputs)[:, channel], alone)
+    assert torch.allclose(neuron(inputs[:, :, 0, 0]), neuron(inputs)[:, :, 0, 0])
+
+
+def test_autocast_leaves_levels_exact() -> None:
+    """In bfloat16, seven levels of 1/7 would not add up to the seven that a barrier must count."""
+    neuron = MultiLevelIF(7, learned(1.1))
+    with torch.autocast("cpu", torch.bfloat16):
+        outputs = neuron(torch.linspace(0, 1.2, 50).to(torch.bfloat16))
+        counted = neuron(outputs)
+    assert outputs.dtype == torch.float32
+    assert len(set(outputs.tolist())) == 8
+    assert torch.equal(counted, outputs)
+
+
+def test_shapes_can_be_had_without_memory() -> None:
+    with torch.device("meta"):
+        assert MultiLevelIF(4, Threshold(1.0), steps=2)(torch.empty(10**6, 10**6)).shape == (10**6, 10**6)
 
 
 def test_rows_that_do_not_divide_into_steps_are_refused() -> None:
