@@ -22,15 +22,17 @@ from snn2chip.graph import Array, Graph
 from snn2chip.hw_models import placement
 from snn2chip.hw_models.chip import Chip, load_chip
 from snn2chip.ops import Input
-from snn2chip.quantize import Precision
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from snn2chip.frontend import ImportOptions
 
 Report = Callable[[str], None]
 Backend = Literal["reference", "torch", "onnxruntime", "lava"]
 
 DEFAULT_TARGET = "loihi2"
+DEFAULT_BITS = 8
 BUILD = Path("build")
 
 _BACKENDS: Mapping[str, tuple[str, str]] = {"onnxruntime": ("onnx", "onnxruntime"), "lava": ("lava", "lava fused")}
@@ -61,32 +63,37 @@ class Exported:
     compiled: Compiled
 
 
-def compile_file(model: str | Path, calibration: str | Path | None = None, bits: int = 8) -> Compiled:
-    """Read a checkpoint, capture it and quantize it.
+def compile_file(
+    model: str | Path,
+    calibration: str | Path | None = None,
+    bits: int | None = None,
+    options: ImportOptions | None = None,
+) -> Compiled:
+    """Read a model file and quantize it, unless it is quantized already.
 
     Args:
-        model: path of a checkpoint that `snn2chip.nn.save` or ``snn2chip train`` wrote.
+        model: path of a model file of any kind in ``docs/importing.md``.
         calibration: ``.npz`` with real inputs ``x`` (and ``y``) that travel with the artifact; by default the test
             split of the checkpoint's data set, where this project knows it.
-        bits: weight bits, 2..8.
+        bits: weight bits, 2..8 (8 where None); not for a file that is quantized already.
+        options: what the file does not say about itself.
     """
     from snn2chip import frontend
+    from snn2chip.quantize import Precision, quantize
 
-    path = Path(model)
-    checkpoint = frontend.read(path)
-    samples = artifact.read_samples(calibration) if calibration else _known_samples(checkpoint.metadata.get("dataset"))
+    loaded = frontend.load(model, options)
+    if loaded.integer and bits is not None:
+        raise UserError(f"{loaded.path}: it is quantized already: leave out --bits, or quantize the float model anew")
+    given = artifact.read_samples(calibration) if calibration else None
     try:
-        compiled = compile_module(
-            checkpoint.model, path.stem, checkpoint.input_shape, largest=checkpoint.largest, samples=samples, bits=bits
-        )
+        samples = _known_samples(loaded.metadata) if given is None else given
+        graph = loaded.graph
+        if not loaded.integer:
+            graph = quantize(graph, Precision(DEFAULT_BITS if bits is None else bits))
+        kept = None if samples is None else _kept_samples(graph, samples)
     except UserError as error:
-        raise type(error)(f"{path}: {error}") from None
-    metadata = dict(checkpoint.metadata)
-    class_names = metadata.pop("class_names", [])
-    if not isinstance(class_names, list):
-        raise UserError(f"{path}: its class_names are no list: save it again with nn.save")
-    class_names = tuple(map(str, class_names))
-    return Compiled(compiled.graph, path.stem, class_names, metadata, compiled.samples)
+        raise type(error)(f"{loaded.path}: {error}") from None
+    return Compiled(graph, loaded.name, loaded.class_names, loaded.metadata, kept)
 
 
 def compile_module(
@@ -96,24 +103,24 @@ def compile_module(
     largest: int = 255,
     samples: Samples | None = None,
     bits: int = 8,
+    steps: int | None = None,
+    input_scale: float = 1.0,
 ) -> Compiled:
-    """Capture and quantize a live network of `snn2chip.nn` layers; arguments as in `snn2chip.frontend.capture`."""
+    """Capture and quantize a live network; arguments as in `snn2chip.frontend.capture`."""
     from snn2chip import frontend
-    from snn2chip.quantize import quantize
+    from snn2chip.quantize import Precision, quantize
 
-    graph = quantize(frontend.capture(model, input_shape, largest), Precision(bits))
+    graph = quantize(frontend.capture(model, input_shape, largest, steps, input_scale), Precision(bits))
     if samples is not None:
         samples = _kept_samples(graph, samples)
     return Compiled(graph, name, samples=samples)
 
 
-def _known_samples(dataset: object) -> Samples | None:
-    if dataset != "digits":
-        return None
-    from snn2chip.training import digits
+def _known_samples(metadata: Mapping[str, Any]) -> Samples | None:
+    from snn2chip import data
 
-    test = digits.load().test
-    return Samples(test.x, test.y)
+    test = data.shipped_test_part(metadata.get("dataset"), metadata.get("frames"))
+    return None if test is None else Samples(test.x, test.y)
 
 
 def _kept_samples(graph: Graph, samples: Samples) -> Samples:
@@ -129,17 +136,21 @@ def export(
     target: str = DEFAULT_TARGET,
     out: str | Path | None = None,
     calibration: str | Path | None = None,
-    bits: int = 8,
+    bits: int | None = None,
+    options: ImportOptions | None = None,
     report: Report = _quiet,
 ) -> Exported:
-    """Checkpoint to artifact: compile, write every form that can express the network, and certify them.
+    """Model file to artifact: compile, write every form that can express the network, and certify them.
 
-    Args: model, calibration, bits as in `compile_file`; target, the name of a neurocore chip; out, the artifact folder
-    (``build/<model name>-<target>`` by default). An artifact that stood there is replaced as a whole, or not at all.
+    Args:
+        model, calibration, bits, options: as in `compile_file`.
+        target: the name of a neurocore chip.
+        out: the artifact folder, ``build/<model name>-<target>`` by default. An artifact that stood there is replaced
+            as a whole, or not at all.
     """
     chip = _target(target)
     report(f"reading {model}")
-    compiled = compile_file(model, calibration, bits)
+    compiled = compile_file(model, calibration, bits, options)
     return write(compiled, chip, Path(out) if out else BUILD / f"{compiled.name}-{target}", report)
 
 
@@ -236,13 +247,13 @@ def newest_artifact(build: Path = BUILD) -> Path:
     return found[-1].parent
 
 
-def inspect(path: str | Path) -> str:
-    """What is in a checkpoint or an artifact, as text."""
+def inspect(path: str | Path, options: ImportOptions | None = None) -> str:
+    """What is in a model file (`options` as in `compile_file`) or an artifact, as text."""
     path = Path(path)
     if path.is_dir():
         return _inspect_artifact(artifact.read(path))
-    compiled = compile_file(path)
-    lines = [f"{path}: checkpoint, T={compiled.graph.steps}, integer graph {compiled.graph.digest[:16]}"]
+    compiled = compile_file(path, options=options)
+    lines = [f"{path}: model file, T={compiled.graph.steps}, integer graph {compiled.graph.digest[:16]}"]
     for name in FORMS:
         reason = exporter(name).refusal(compiled.graph)
         lines.append(f"  {name}: " + (f"refused: {reason}" if reason else "can express this network"))

@@ -7,11 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import lzma
 import shutil
-import tokenize
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -20,7 +17,7 @@ from typing import Any
 import numpy as np
 
 import snn2chip
-from snn2chip import files, graph_io, spec
+from snn2chip import files, graph_io, numpy_files, spec
 from snn2chip.errors import GraphError, UserError
 from snn2chip.graph import Array, Graph
 
@@ -33,20 +30,6 @@ FIT = "fit.json"
 CERTIFICATE = "certificate.json"
 #: At most this many real samples travel with an artifact.
 SAMPLE_LIMIT = 512
-#: What NumPy, zip and the decompressors raise for files that are damaged or were made to harm.
-_UNREADABLE = (
-    ValueError,
-    OSError,
-    EOFError,
-    OverflowError,
-    RuntimeError,
-    SyntaxError,
-    MemoryError,
-    tokenize.TokenError,
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-)
 
 
 @dataclass(frozen=True)
@@ -289,22 +272,13 @@ def _read_tensors(path: Path) -> dict[str, Array]:
 def read_samples(path: str | Path) -> Samples:
     """Inputs from ``.npz`` (``x`` and optional ``y``) or ``.npy``; UserError where the file is missing or malformed."""
     path = Path(path)
-    try:
-        loaded = np.load(path, allow_pickle=False)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file: give a .npy, or an .npz with 'x' and optional 'y'") from None
-    except _UNREADABLE as error:
-        raise UserError(f"{path}: this is not a NumPy file: write one with numpy.save or numpy.savez") from error
-    if isinstance(loaded, np.ndarray):
-        return Samples(loaded)
-    try:
-        with loaded:
-            x, y = loaded["x"], loaded["y"] if "y" in loaded.files else None
-    except KeyError:
-        raise UserError(f"{path}: it has no array 'x' (found {', '.join(loaded.files)}): name the inputs x") from None
-    except _UNREADABLE as error:
-        raise UserError(f"{path}: an array in it cannot be read ({error})") from None
-    if not isinstance(x, np.ndarray) or x.ndim == 0:
+    arrays = numpy_files.read(path, ("x", "y"))
+    if "x" not in arrays:
+        with zipfile.ZipFile(path) as archive:
+            names = ", ".join(name.removesuffix(".npy")[:40] for name in archive.namelist()[:5])
+        raise UserError(f"{path}: it has no array 'x' (found {names}): name the inputs x")
+    x, y = arrays["x"], arrays.get("y")
+    if x.ndim == 0:
         raise UserError(f"{path}: its x is no array of inputs: give uint8 [B, C, H, W] or [B, T, C, H, W]")
     return Samples(x, None if y is None else _classes(path, y, len(x)))
 

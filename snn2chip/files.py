@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -36,6 +37,24 @@ def read_json(path: Path) -> Any:
         raise UserError(f"{path}: this is not valid JSON ({error})") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def check_regular(path: Path, most_bytes: int) -> None:
+    """UserError where `path` is missing, unreadable, no regular file (a pipe would block), or larger than that."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file: check its name") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    if stat.S_ISDIR(status.st_mode):
+        raise UserError(f"{path}: this is a folder: name a file")
+    if not stat.S_ISREG(status.st_mode):
+        raise UserError(f"{path}: this is a device or a pipe: copy its content into a file")
+    if not os.access(path, os.R_OK):
+        raise UserError(f"{path}: permission denied: make the file readable")
+    if status.st_size > most_bytes:
+        raise UserError(f"{path}: it has {status.st_size} bytes, and at most {most_bytes} are read: use a smaller file")
 
 
 def sha256(path: Path) -> str:

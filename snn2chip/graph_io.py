@@ -34,6 +34,7 @@ _FITS: Mapping[str, Callable[[Any], bool]] = {
     "tuple[int, int]": lambda value: _is_ints(value) and len(value) == 2,
     "tuple[int, ...]": _is_ints,
     "Array": lambda value: isinstance(value, np.ndarray),
+    "float | Array": lambda value: type(value) in (int, float) or isinstance(value, np.ndarray),
     "Array | None": lambda value: value is None or isinstance(value, np.ndarray),
 }
 

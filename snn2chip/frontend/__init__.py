@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from snn2chip.frontend.capture import capture
-from snn2chip.frontend.model_file import Checkpoint, read
+from snn2chip.frontend.options import ImportOptions
+from snn2chip.frontend.readers import Checkpoint, Loaded, load, read
 
-__all__ = ["Checkpoint", "capture", "read"]
+__all__ = ["Checkpoint", "ImportOptions", "Loaded", "capture", "load", "read"]

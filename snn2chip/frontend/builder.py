@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+
 from snn2chip.errors import GraphError
-from snn2chip.graph import Graph, Node, Op, Shape, Signal
-from snn2chip.ops import Input
+from snn2chip.graph import Array, Graph, Kind, Node, Op, Shape, Signal, frozen
+from snn2chip.ops import Conv2d, Input, Linear
 from snn2chip.ops.base import map_shape
+
+#: A unit matrix of more features than this is refused where flat spikes have to become currents.
+LARGEST_UNIT_MATRIX = 2**12
 
 
 class Builder:
@@ -13,9 +20,20 @@ class Builder:
 
     def __init__(self, input_shape: tuple[int, ...], largest: int) -> None:
         self._input = Input(input_shape, largest)
-        self._nodes: list[Node] = []
+        self._nodes: dict[str, Node] = {}
         self._signals: dict[str, Signal] = {}
-        self.steps = 1
+        self._steps = 1
+
+    @property
+    def steps(self) -> int:
+        """T; setting it anew bounds every signal anew."""
+        return self._steps
+
+    @steps.setter
+    def steps(self, steps: int) -> None:
+        if steps != self._steps:
+            self._steps = steps
+            self._bound_again()
 
     def input(self, name: str) -> str:
         """The network's input node."""
@@ -23,17 +41,69 @@ class Builder:
 
     def add(self, name: str, op: Op, sources: tuple[str, ...]) -> str:
         """Append a node and return its name, made unique where a module is called more than once."""
-        taken = {node.name for node in self._nodes}
+        taken = self._nodes
         unique = next(found for k in range(len(taken) + 1) if (found := f"{name}_{k}" if k else name) not in taken)
-        try:
-            self._signals[unique] = op.signal(tuple(self._signals[source] for source in sources), self.steps)
-        except GraphError as error:
-            raise GraphError(f"node {unique!r}: {error}") from None
-        self._nodes.append(Node(unique, op, sources))
+        node = Node(unique, op, sources)
+        self._signals[unique] = self._signal(node)
+        self._nodes[unique] = node
         return unique
+
+    def as_current(self, source: str, name: str, factors: Array | None = None) -> str:
+        """Append synapses that make spikes a current, one to one: of weight 1, or `factors` ``[C]``."""
+        shape = self.shape(source)
+        factors = np.ones(shape[0]) if factors is None else factors
+        if len(shape) == 3:
+            return self.add(name, Conv2d(frozen(factors.reshape(-1, 1, 1, 1), np.float64), groups=shape[0]), (source,))
+        if shape[0] > LARGEST_UNIT_MATRIX:
+            raise GraphError(f"{shape[0]} flat spikes would become a current: at most {LARGEST_UNIT_MATRIX} can")
+        return self.add(name, Linear(frozen(np.diag(factors), np.float64)), (source,))
+
+    def replace(self, name: str, op: Op, sources: tuple[str, ...]) -> None:
+        """Give a node another operation, of the same shape."""
+        self._nodes[name] = Node(name, op, sources)
+        self._bound_again()
+
+    def insert(self, name: str, op: Op, source: str, before: str) -> str:
+        """Add a node that reads `source`, in front of the node `before`."""
+        behind = list(self._nodes)[list(self._nodes).index(before) :]
+        later = {moved: self._nodes.pop(moved) for moved in behind}
+        unique = self.add(name, op, (source,))
+        self._nodes.update(later)
+        return unique
+
+    def names(self, kind: type[Any]) -> tuple[str, ...]:
+        """The nodes of one kind of operation, in graph order."""
+        return tuple(name for name, node in self._nodes.items() if isinstance(node.op, kind))
+
+    def _bound_again(self) -> None:
+        """All signals anew, for a new T or a changed node."""
+        for node in self._nodes.values():
+            self._signals[node.name] = self._signal(node)
+
+    def _signal(self, node: Node) -> Signal:
+        try:
+            return node.op.signal(tuple(self._signals[source] for source in node.inputs), self._steps)
+        except GraphError as error:
+            raise GraphError(f"node {node.name!r}: {error}") from None
+
+    def op(self, name: str) -> Op:
+        """The operation of a node."""
+        return self._nodes[name].op
+
+    def sources(self, name: str) -> tuple[str, ...]:
+        """The nodes that a node reads."""
+        return self._nodes[name].inputs
+
+    def signal(self, name: str) -> Signal:
+        """Shape, kind and interval of a node's output."""
+        return self._signals[name]
 
     def shape(self, name: str) -> Shape:
         return self._signals[name].shape
+
+    def kind(self, name: str) -> Kind:
+        """Whether a node emits spikes or currents."""
+        return self._signals[name].kind
 
     def map_shape(self, name: str) -> tuple[int, int, int]:
         """(C, H, W); GraphError for a flat tensor."""
@@ -41,17 +111,25 @@ class Builder:
 
     def read(self, name: str) -> bool:
         """Whether a node reads `name` already."""
-        return any(name in node.inputs for node in self._nodes)
+        return any(name in node.inputs for node in self._nodes.values())
+
+    def unread(self) -> tuple[str, ...]:
+        """The nodes that no other node reads, in graph order."""
+        return tuple(name for name in self._nodes if not self.read(name))
+
+    def remove(self, name: str) -> None:
+        """Take out a node that nobody reads."""
+        del self._nodes[name], self._signals[name]
 
     @property
     def first(self) -> str:
         """The name of the input node."""
-        return self._nodes[0].name
+        return next(iter(self._nodes))
 
     @property
     def last(self) -> str:
         """The name of the node that was added last."""
-        return self._nodes[-1].name
+        return next(reversed(self._nodes))
 
     def graph(self) -> Graph:
-        return Graph(tuple(self._nodes), self.steps)
+        return Graph(tuple(self._nodes.values()), self.steps)

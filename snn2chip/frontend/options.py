@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from snn2chip.errors import UserError
+from snn2chip.graph import LARGEST_STEPS
 
 
 @dataclass(frozen=True)
@@ -18,8 +22,10 @@ class ImportOptions:
         largest: the largest input value, 1..255.
         input_scale: real input per unit of the uint8 input, such as 1/255 for images in 0..1.
         steps: T, where the network itself does not say it.
+        output: which of the tensors that the network returns is read, where there are several.
         dt: seconds in one step, for formats that describe neurons in continuous time (NIR).
         allow_pickle: load pickled modules, which runs whatever code the file holds.
+    Raises: UserError naming the option that is out of range.
     """
 
     arch: str | None = None
@@ -28,5 +34,16 @@ class ImportOptions:
     largest: int = 255
     input_scale: float = 1.0
     steps: int | None = None
+    output: int | None = None
     dt: float = 1e-4
     allow_pickle: bool = False
+
+    def __post_init__(self) -> None:
+        if self.input_shape is not None and (len(self.input_shape) not in (1, 3) or min(self.input_shape) < 1):
+            raise UserError(f"--input-shape {self.input_shape}: give C,H,W or F, each at least 1, such as 3,32,32")
+        if not 1 <= self.largest <= 255:
+            raise UserError(f"--input-largest {self.largest}: inputs are uint8, so give 1 to 255")
+        if not 0 < self.input_scale < math.inf or not 0 < self.dt < math.inf:
+            raise UserError("--input-scale and --dt: give positive numbers")
+        if self.steps is not None and not 1 <= self.steps <= LARGEST_STEPS:
+            raise UserError(f"--steps {self.steps}: give 1 to {LARGEST_STEPS}")

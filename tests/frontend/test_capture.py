@@ -11,7 +11,7 @@ from snn2chip import frontend, interpreter
 from snn2chip import nn as networks
 from snn2chip.errors import GraphError, UserError
 from snn2chip.graph import Graph
-from snn2chip.ops import Add, BatchNorm2d, MultiLevelIF
+from snn2chip.ops import Add, BatchNorm2d, Conv2d, MultiLevelIF
 from snn2chip.quantize import fold_batch_norms
 
 
@@ -48,20 +48,44 @@ class Sums(nn.Module):
         elif self.spelling == "+=":
             total = a
             total += b
+        elif self.spelling == ".add":
+            total = a.add(b)
+        elif self.spelling == "sum":
+            total = sum([a, b])
         elif self.spelling == "torch.add":
-            total = torch.add(a, b)
+            total = torch.add(a, b, alpha=1)
         else:
             total = b + b
         return self.neuron(total)  # type: ignore[no-any-return]
 
 
-@pytest.mark.parametrize("spelling", ["+", "+=", "torch.add", "twice the same"])
+@pytest.mark.parametrize("spelling", ["+", "+=", ".add", "sum", "torch.add", "twice the same"])
 def test_residual_sums_keep_both_edges(spelling: str) -> None:
+    if spelling == "twice the same":
+        with pytest.raises(GraphError, match=r"computes 'body\.first', which its output does not need"):
+            float_graph(Wrapped(Sums(spelling)))
+        return
     graph = float_graph(Wrapped(Sums(spelling)))
     (add,) = graph.of_kind(Add)
-    assert len(add.inputs) == 2
-    assert (add.inputs[0] == add.inputs[1]) == (spelling == "twice the same")
-    assert add.name.startswith("body.")
+    assert add.inputs == ("body.first", "body.second")
+    assert add.name == "body.add"
+
+
+class Doubled(nn.Module):
+    """A tensor that is added to itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.neuron = nn.Conv2d(1, 1, 1), networks.MultiLevelIF(4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        a = self.conv(x)
+        return self.neuron(a + a)  # type: ignore[no-any-return]
+
+
+def test_a_tensor_added_to_itself_keeps_both_edges() -> None:
+    (add,) = float_graph(Wrapped(Doubled())).of_kind(Add)
+    assert add.inputs == ("body.conv", "body.conv")
 
 
 @pytest.mark.parametrize("block", ["sparse", "sew"])
@@ -88,11 +112,13 @@ def test_the_float_graph_computes_what_the_module_computes(block: str, levels: i
         for _ in range(20):
             model(images)
     model.double().eval()
-    for module in model.modules():  # float64 throughout, so that both sides round alike
-        if isinstance(module, networks.DirectEncoding):
-            module.register_forward_hook(lambda _module, _inputs, output: output.double())
+    encodings = [module for module in model.modules() if isinstance(module, networks.DirectEncoding)]
+    # Float64 throughout, so that both sides round alike.
+    hooks = [m.register_forward_hook(lambda _module, _inputs, output: output.double()) for m in encodings]
     with torch.no_grad():
         expected = model(images).numpy() * steps
+    for hook in hooks:
+        hook.remove()
     graph = float_graph(model)
     np.testing.assert_allclose(interpreter.logits(graph, images.numpy()), expected, rtol=1e-4, atol=1e-4)
     assert len(graph.of_kind(MultiLevelIF)) == len([m for m in model.modules() if isinstance(m, networks.MultiLevelIF)])
@@ -128,12 +154,14 @@ class Sigmoid(nn.Module):
 @pytest.mark.parametrize(
     ("body", "sentence"),
     [
-        (nn.GELU(), r"module 'body' \(GELU\) is not supported"),
-        (nn.Sequential(nn.Conv2d(1, 1, 1), nn.MaxPool2d(1)), r"module 'body\.1' \(MaxPool2d\) is not supported"),
-        (Sigmoid(), r"body\.forward: sigmoid \(call_function\) is not supported"),
-        (nn.Conv2d(1, 1, 3, padding=1, padding_mode="reflect"), r"module 'body' \(Conv2d\): padding_mode"),
+        (nn.GELU(), r"module 'body' \(GELU\): gelu is not supported"),
+        (nn.Sequential(nn.Conv2d(1, 1, 1), nn.GELU()), r"module 'body\.1' \(GELU\): gelu is not supported"),
+        (Sigmoid(), r"module 'body' \(Sigmoid\), test_capture\.py line \d+: sigmoid is not supported"),
+        (nn.Conv2d(1, 1, 3, padding=1, padding_mode="reflect"), r"module 'body' \(Conv2d\): pad is not supported"),
         (nn.AvgPool2d(3, 1, 1, count_include_pad=False), r"module 'body' \(AvgPool2d\): its divisor differs"),
         (networks.MultiLevelIF(4, steps=2), r"module 'body' \(MultiLevelIF\): it runs 2 steps"),
+        (nn.Sequential(nn.Conv2d(1, 1, 1), nn.ReLU()), r"module 'body\.1' \(ReLU\): relu is not supported"),
+        (nn.LSTM(8, 8), r"Wrapped.*: its forward cannot be traced: LSTM"),
     ],
 )
 def test_what_is_not_understood_is_named(body: nn.Module, sentence: str) -> None:
@@ -147,8 +175,36 @@ class DataDependent(nn.Module):
 
 
 def test_control_flow_on_data_is_refused() -> None:
-    with pytest.raises(UserError, match="cannot be traced"):
+    with pytest.raises(
+        UserError, match=r"module 'body' \(DataDependent\), test_capture\.py line \d+: bool depends on the values"
+    ):
         float_graph(Wrapped(DataDependent()))
+
+
+def test_a_model_comes_back_as_it_was() -> None:
+    model = Wrapped(nn.Sequential(nn.Conv2d(1, 1, 1), networks.MultiLevelIF(4))).train()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    float_graph(model)
+    assert model.training
+    assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
+    assert nn.Module.__call__ is nn.Module._wrapped_call_impl  # type: ignore[comparison-overlap]
+
+
+def test_an_effective_weight_is_what_is_captured() -> None:
+    plain, older = nn.Conv2d(1, 1, 3, padding=1), nn.Conv2d(1, 1, 3, padding=1)
+    newer = nn.utils.parametrizations.weight_norm(nn.Conv2d(1, 1, 3, padding=1))
+    for conv in (plain, older, newer):
+        nn.init.ones_(conv.weight.detach())
+    nn.utils.weight_norm(older)
+    with torch.no_grad():
+        older.weight_g *= 2
+        newer.parametrizations.weight.original0.mul_(3)
+    for conv in (plain, older, newer):
+        graph = float_graph(Wrapped(nn.Sequential(conv, networks.MultiLevelIF(4))))
+        node = graph["body.0"].op
+        assert isinstance(node, Conv2d)
+        conv(torch.zeros(1, 1, 8, 8))  # the older one computes its weight when it runs
+        np.testing.assert_allclose(node.weight, conv.weight.detach().double().numpy())
 
 
 def test_wrong_input_shape_names_the_node() -> None:

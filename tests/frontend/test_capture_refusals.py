@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from snn2chip import frontend
 from snn2chip import nn as networks
 from snn2chip.errors import UserError
+from snn2chip.ops import Add
 
 Forward = Callable[[Any, Tensor], Any]
 
@@ -48,28 +49,32 @@ def pair(self: Any, x: Tensor) -> Any:
     return self.logits(spikes), spikes
 
 
-def aliased(self: Any, x: Tensor) -> Any:
-    spikes = self.spikes(x)
-    kept = spikes
-    spikes += self.neuron(self.second(spikes))
-    return self.logits(spikes + kept)
+def viewed(self: Any, x: Tensor) -> Any:
+    current = self.conv(self.encoding(x))
+    view = current.view(-1, 1, 4, 4)
+    current += self.second(self.spikes(x))
+    return self.logits(self.neuron(current + view))
 
 
 @pytest.mark.parametrize(
     ("forward", "sentence"),
     [
-        (hidden, r"must return one tensor, the last that it computes \('readout'\): neuron"),
-        (pair, r"must return one tensor"),
-        (aliased, r"neuron is changed by \+= and read again later"),
+        (hidden, r"it computes 'readout', which its output does not need"),
+        (pair, r"returns several tensors \(0: 'readout', 1: 'neuron\.value'\): choose one"),
+        (viewed, r"reads a view of a tensor that was changed in place"),
         (lambda self, x: self.logits(self.spikes(self.encoding(x))), r"'encoding' .* must read the input"),
         (
             lambda self, x: self.logits(self.spikes(x) + self.other_encoding(x)),
-            r"'other_encoding' .* over 2 steps, but it was read over 1 before",
+            r"'other_encoding' .*it runs 2 steps, but the network runs T = 1",
         ),
-        (lambda self, x: self.logits(self.spikes(x)) if len(x) else x, r"cannot be traced"),
         (lambda self, x: self.missing(x), r"cannot be traced: .*missing"),
-        (lambda self, x: self.average(self.flatten(self.spikes(x))), r"'average' .* needs a \(channels"),
-        (lambda self, x: self.logits(torch.add(self.spikes(x), self.spikes(x), alpha=2)), r"add \(call_function\)"),
+        (lambda self, x: self.average(self.flatten(self.spikes(x))), r"'average' .* needs \[B, channels"),
+        (lambda self, x: self.logits(self.spikes(x) * self.spikes(x)), r"a product of two tensors"),
+        (lambda self, x: self.logits(self.spikes(x) - self.spikes(x)), r"spikes with a minus sign"),
+        (lambda self, x: self.logits(-self.spikes(x)), r"spikes with a minus sign"),
+        (lambda self, x: self.logits(self.spikes(x)).softmax(1), r"softmax is not supported"),
+        (lambda self, x: self.logits(self.spikes(x)[:, :, :2]), r"takes the part None:2"),
+        (lambda self, x: self.logits(self.spikes(x).long()), r"converts to integers"),
     ],
 )
 def test_a_forward_that_cannot_be_kept_is_refused(forward: Forward, sentence: str) -> None:
@@ -87,14 +92,14 @@ class Doubled(networks.MultiLevelIF):
 def test_a_subclass_with_its_own_forward_is_another_layer() -> None:
     model = network(lambda self, x: self.logits(self.spikes(x)))
     model.neuron = Doubled(4)
-    with pytest.raises(UserError, match=r"module 'neuron' \(Doubled\) is not supported"):
+    with pytest.raises(UserError, match=r"module 'neuron' \(Doubled\).* its forward is another"):
         frontend.capture(model, (1, 4, 4), 16)
 
 
 def test_a_weight_that_a_hook_still_has_to_compute_is_refused() -> None:
     model = network(lambda self, x: self.logits(self.spikes(x)))
     model.conv.register_forward_pre_hook(lambda module, inputs: None)  # type: ignore[union-attr]
-    with pytest.raises(UserError, match=r"module 'conv' \(Conv2d\) has forward pre-hooks"):
+    with pytest.raises(UserError, match=r"module 'conv' \(Conv2d\): it has forward pre-hooks"):
         frontend.capture(model, (1, 4, 4), 16)
 
 
@@ -110,3 +115,39 @@ def test_sizes_as_lists_and_half_precision_weights() -> None:
     model.average, model.head = nn.AvgPool2d([2, 2]), nn.Linear(4, 3)  # type: ignore[arg-type]
     model.conv.to(torch.bfloat16)
     assert frontend.capture(model, (1, 4, 4), 16).signals["average"].shape == (1, 2, 2)
+
+
+def test_a_hook_on_the_output_is_refused() -> None:
+    model = network(lambda self, x: self.logits(self.spikes(x)))
+    model.conv.register_forward_hook(lambda module, inputs, output: output * 2)  # type: ignore[union-attr]
+    with pytest.raises(UserError, match=r"module 'conv' \(Conv2d\): it has forward hooks"):
+        frontend.capture(model, (1, 4, 4), 16)
+
+
+def test_one_of_several_outputs_is_chosen() -> None:
+    graph = frontend.capture(network(pair), (1, 4, 4), 16, output=0)
+    assert graph.output.name == "readout"
+    assert "head" not in frontend.capture(network(pair), (1, 4, 4), 16, output=1)
+    with pytest.raises(UserError, match="returns 2 tensors, but output 2"):
+        frontend.capture(network(pair), (1, 4, 4), 16, output=2)
+
+
+def aliased(self: Any, x: Tensor) -> Any:
+    current = self.conv(self.encoding(x))
+    kept = current
+    current += self.second(self.spikes(x))
+    return self.logits(self.neuron(current + kept))
+
+
+def test_another_name_sees_a_change_in_place() -> None:
+    """As in PyTorch, both operands of the last sum are the changed tensor."""
+    graph = frontend.capture(network(aliased), (1, 4, 4), 16)
+    assert [node.inputs for node in graph.of_kind(Add)] == [("conv", "second"), ("add", "add")]
+
+
+def test_a_batch_norm_that_diverged_is_refused() -> None:
+    model = network(lambda self, x: self.logits(self.neuron(self.norm(self.conv(self.encoding(x))))))
+    model.norm = nn.BatchNorm2d(1)
+    model.norm.running_var = torch.tensor([-1.0])
+    with pytest.raises(UserError, match=r"module 'norm' \(BatchNorm2d\): its running_var is not positive"):
+        frontend.capture(model, (1, 4, 4), 16)

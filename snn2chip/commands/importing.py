@@ -1,0 +1,84 @@
+"""The options that say what a model file does not say about itself: the same for every command that reads one."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+from snn2chip.errors import UserError
+
+if TYPE_CHECKING:
+    from snn2chip.frontend import ImportOptions
+
+
+def add_import_options(parser: argparse.ArgumentParser) -> None:
+    """Declare them; `import_options` reads them."""
+    group = parser.add_argument_group("models from elsewhere", "what the file does not say about itself")
+    group.add_argument(
+        "--arch",
+        metavar="PACKAGE.MODULE:FACTORY",
+        help="builds the network that weights belong to; or a network of snn2chip.nn, such as resnet or vgg",
+    )
+    group.add_argument(
+        "--arch-kw",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a keyword argument of the factory, may be repeated; VALUE is JSON where it reads as JSON, else a string",
+    )
+    group.add_argument("--input-shape", metavar="C,H,W", help="one input, such as 3,32,32")
+    group.add_argument("--input-largest", type=int, default=255, metavar="N", help="largest input value (default 255)")
+    group.add_argument(
+        "--input-scale",
+        type=float,
+        default=1.0,
+        metavar="S",
+        help="real input per unit, such as 0.00392157 (default 1)",
+    )
+    group.add_argument("--steps", type=int, metavar="T", help="time steps, where the network does not say")
+    group.add_argument(
+        "--output-index", type=int, metavar="I", help="which of several returned tensors is read, from 0"
+    )
+    group.add_argument("--dt", type=float, default=1e-4, metavar="SECONDS", help="one step of NIR (default 1e-4)")
+    group.add_argument(
+        "--allow-pickle",
+        action="store_true",
+        help="load a pickled module: runs whatever code the file holds, with your rights",
+    )
+
+
+def import_options(options: argparse.Namespace) -> ImportOptions:
+    """What was given on the command line; warns on standard error where a file may run code.
+
+    Raises: UserError naming the option that is out of range.
+    """
+    from snn2chip.frontend import ImportOptions
+    from snn2chip.frontend.readers.architecture import parse_keywords
+
+    if options.allow_pickle:
+        print(
+            "snn2chip: --allow-pickle: loading a pickled model runs whatever code the file holds, with your rights: it "
+            "can read, change and send any file of yours; give it only for files whose makers you trust",
+            file=sys.stderr,
+        )
+    return ImportOptions(
+        arch=options.arch,
+        arch_kwargs=parse_keywords(options.arch_kw),
+        input_shape=_shape(options.input_shape),
+        largest=options.input_largest,
+        input_scale=options.input_scale,
+        steps=options.steps,
+        output=options.output_index,
+        dt=options.dt,
+        allow_pickle=options.allow_pickle,
+    )
+
+
+def _shape(text: str | None) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    try:
+        return tuple(int(size) for size in text.split(","))
+    except ValueError:
+        raise UserError(f"--input-shape {text!r}: give whole numbers with commas between, such as 3,32,32") from None

@@ -1,0 +1,215 @@
+"""``snn2chip quantize``: a float model into one file with an integer network, and what that cost."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from snn2chip.commands.base import command
+from snn2chip.commands.importing import add_import_options, import_options
+from snn2chip.errors import UserError
+
+if TYPE_CHECKING:
+    from snn2chip.frontend import Loaded
+    from snn2chip.quantize.calibration import CalibrationData
+    from snn2chip.quantize.cost import Cost
+    from snn2chip.quantize.post_training import PostTraining, Quantized
+
+_DETAILS = """\
+Post-training quantization: weights of 2 to 8 bits with a scale per output channel, biases and thresholds corrected on
+calibration inputs. The calibration inputs are those of --calibration, or of the training part of the model's data set
+where that comes with snn2chip. 'snn2chip export' takes the file that this writes."""
+
+
+def add(commands: Any) -> None:
+    parser = command(commands, "quantize", "turn a float model into an integer one", _execute, _DETAILS)
+    parser.add_argument("model", metavar="MODEL", help="a model file: .pt, .pt2, .safetensors, .nir or .net")
+    parser.add_argument(
+        "--out", metavar="FILE", help="a .safetensors file (default build/<model>-int<bits>.safetensors)"
+    )
+    parser.add_argument("--json", metavar="FILE", help="write the costs there ('-': to standard output alone)")
+    parser.add_argument("--calibration", metavar="X.npz", help="real inputs x (and classes y) to calibrate on")
+    _add_choices(parser)
+    add_import_options(parser)
+
+
+def _add_choices(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("precision")
+    group.add_argument("--bits", type=int, default=8, metavar="B", help="weight bits, 2..8 (default 8)")
+    group.add_argument("--layer-bits", default="", metavar="NAMES=B,...", help="of some layers: 'stem.*=8,head=8'")
+    group.add_argument("--average-bits", type=float, metavar="B", help="assign bits to layers, B per weight on average")
+    group.add_argument(
+        "--scale", metavar="HOW", help="max, percentile, mse or error (default error; mse without calibration inputs)"
+    )
+    group.add_argument("--percentile", type=float, default=99.9, metavar="P", help="of the weights (default 99.9)")
+    group.add_argument(
+        "--correct", metavar="WHAT,...", help="bias,threshold (default: what calibration inputs allow), or none"
+    )
+    group.add_argument("--shift-thresholds", action="store_true", help="make thresholds powers of two")
+
+
+def _execute(options: argparse.Namespace) -> int:
+    from snn2chip import artifact, files, frontend, terminal
+    from snn2chip.quantize.calibration import calibration_data
+    from snn2chip.quantize.post_training import finish, passes, start
+
+    out = _out(options)
+    for path in (str(out), options.json):
+        files.check_writable(path)
+    loaded = frontend.load(options.model, import_options(options))
+    if loaded.integer:
+        raise UserError(f"{loaded.path}: it is quantized already: export it, or quantize the float model anew")
+    given = artifact.read_samples(options.calibration) if options.calibration else None
+    with terminal.progress() as report:
+        try:
+            data = calibration_data(loaded.graph, loaded.metadata, given)
+            settings = _settings(options, data)
+            quantized = finish(start(loaded.graph, settings), passes(settings, data.inputs, report), report)
+            account = _account(loaded, quantized, data, report)
+        except UserError as error:
+            raise type(error)(f"{loaded.path}: {error}") from None
+    document = _document(loaded, settings, data, quantized, account)
+    _write(out, loaded, quantized, document)
+    if options.json:
+        files.write_or_print(options.json, files.canonical_json(document))
+    if options.json != "-":
+        print(_text(account, data))
+        print(out)
+    return 0
+
+
+def _out(options: argparse.Namespace) -> Path:
+    bits = f"int{options.bits}" if options.average_bits is None else "mixed"
+    default = Path("build") / f"{Path(options.model).stem}-{bits}.safetensors"
+    out = Path(options.out) if options.out else default
+    if out.suffix != ".safetensors":
+        raise UserError(f"{out}: name a .safetensors file: that is what quantize writes")
+    return out
+
+
+def _settings(options: argparse.Namespace, data: CalibrationData) -> PostTraining:
+    from snn2chip.quantize import Precision
+    from snn2chip.quantize.post_training import PostTraining
+
+    default = ("bias",) if options.shift_thresholds else ("bias", "threshold")
+    corrections = default if data.inputs is not None else ()
+    if options.correct is not None:
+        corrections = () if options.correct == "none" else tuple(options.correct.split(","))
+    return PostTraining(
+        precision=Precision(options.bits, _layer_bits(options.layer_bits)),
+        average_bits=options.average_bits,
+        scale=options.scale or ("mse" if data.inputs is None else "error"),
+        percentile=options.percentile,
+        corrections=corrections,
+        shift_thresholds=options.shift_thresholds,
+    )
+
+
+def _layer_bits(text: str) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for part in filter(None, text.split(",")):
+        pattern, equals, bits = part.rpartition("=")
+        if not equals or not pattern or not bits.isdecimal():
+            raise UserError(f"--layer-bits {part!r}: give names and bits, such as 'stem.*=8,head=8'")
+        found[pattern] = int(bits)
+    return found
+
+
+def _account(loaded: Loaded, quantized: Quantized, data: CalibrationData, report: Any) -> Cost:
+    from snn2chip.quantize.agreement import agreement
+    from snn2chip.quantize.cost import cost
+
+    if data.comparison is None:
+        return cost(quantized)
+    report("comparing spikes with the float network's")
+    return cost(quantized, agreement(loaded.graph, quantized.graph, data.comparison.x, data.comparison.y))
+
+
+def _document(
+    loaded: Loaded, settings: PostTraining, data: CalibrationData, quantized: Quantized, account: Cost
+) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return {
+        "model": loaded.path.name,
+        "graph_digest": quantized.graph.digest,
+        "settings": asdict(settings),
+        "calibration": data.source,
+        "compared_on_held_out_inputs": data.held_out,
+        "cost": account.to_json(),
+    }
+
+
+def _write(out: Path, loaded: Loaded, quantized: Quantized, document: Mapping[str, Any]) -> None:
+    from snn2chip.quantize.quantized_file import QuantizedModel, write_quantized
+
+    summary = {key: value for key, value in document.items() if key not in ("cost", "graph_digest")}
+    summary |= document["cost"]["agreement"] or {}
+    metadata = {**loaded.metadata, "quantization": summary}
+    write_quantized(out, QuantizedModel(quantized.graph, loaded.class_names, metadata, document))
+
+
+def _text(account: Cost, data: CalibrationData) -> str:
+    from snn2chip import terminal
+
+    layers = terminal.table(
+        ("layer", "kind", "weights", "bits", "SQNR", "clipped", "bias error"),
+        [
+            (
+                layer.name,
+                layer.kind,
+                str(layer.weights),
+                str(layer.bits),
+                "exact" if layer.sqnr_db is None else f"{layer.sqnr_db:.1f} dB",
+                f"{100 * layer.clipped:.2f} %",
+                f"{layer.bias_error:.2f} units",
+            )
+            for layer in account.layers
+        ],
+    )
+    return "\n\n".join([layers, _neuron_table(account), "\n".join(_summary(account, data))])
+
+
+def _neuron_table(account: Cost) -> str:
+    from snn2chip import terminal
+
+    header = ("neurons", "N", "theta", "bits", "counts by", "equal spikes", "mean difference", "mean float/integer")
+    rows = []
+    for neuron in account.neurons:
+        spikes = neuron.spikes
+        rows.append(
+            (
+                neuron.name,
+                str(neuron.levels),
+                f"{neuron.theta_low}..{neuron.theta_high}",
+                str(neuron.theta_bits),
+                "shift" if neuron.shifts else "division",
+                "" if spikes is None else f"{100 * spikes.equal:.2f} %",
+                "" if spikes is None else f"{spikes.mean_difference:.4f}",
+                "" if spikes is None else f"{spikes.float_mean:.4f}/{spikes.integer_mean:.4f}",
+            )
+        )
+    return terminal.table(header, rows)
+
+
+def _summary(account: Cost, data: CalibrationData) -> list[str]:
+    lines = [f"weights: {account.average_bits:.2f} bits on average; calibrated on: {data.source}"]
+    for found in account.approximations:
+        lines.append(f"approximated: {found.node}: {found.what}, by {100 * found.relative_error:.3f} %")
+    compared = account.agreement
+    if compared is None:
+        return [
+            *lines,
+            "NO INPUTS: spikes and accuracy were not compared with the float network's (--calibration X.npz)",
+        ]
+    held_out = "held-out inputs" if data.held_out else "inputs, those of the calibration"
+    lines.append(
+        f"same class as the float network: {100 * compared.same_predictions:.2f} % of {compared.samples} {held_out}"
+    )
+    if compared.float_accuracy is not None and compared.integer_accuracy is not None:
+        lines.append(
+            f"accuracy: {100 * compared.float_accuracy:.2f} % float, {100 * compared.integer_accuracy:.2f} % integer"
+        )
+    return lines
