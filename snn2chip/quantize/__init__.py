@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from snn2chip.quantize.choices import Choices, Precision
 from snn2chip.quantize.fold import fold_batch_norms
-from snn2chip.quantize.integer import Precision, quantize
+from snn2chip.quantize.integer import quantize
 
-__all__ = ["Precision", "fold_batch_norms", "quantize"]
+__all__ = ["Choices", "Precision", "fold_batch_norms", "quantize"]

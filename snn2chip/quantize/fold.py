@@ -2,36 +2,111 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from snn2chip.errors import GraphError
-from snn2chip.graph import Graph, Node, frozen
-from snn2chip.ops import BatchNorm2d, Conv2d
+from snn2chip.graph import Array, Graph, Kind, Node, frozen
+from snn2chip.ops import Add, AvgPool2d, BatchNorm2d, Conv2d, Linear
 
 
 def fold_batch_norms(graph: Graph) -> Graph:
-    """Merge every `BatchNorm2d` into the convolution before it; the folded node keeps the convolution's name.
+    """Merge every `BatchNorm2d` into the weights before it; what was folded keeps the name of the weights.
 
-    Raises: GraphError where a batch norm follows anything but a convolution that it alone reads.
+    It follows a convolution or linear layer, a sum of such currents (folded into each of them) or an average over them,
+    which it alone reads; or it reads spikes, and weights without padding are all that reads it.
+    Raises: GraphError naming the batch norm where none of this holds.
     """
-    renamed: dict[str, str] = {}
-    nodes: dict[str, Node] = {}
+    folding = _Folding(graph)
     for node in graph.nodes:
-        inputs = tuple(renamed.get(name, name) for name in node.inputs)
+        folding.add(node)
+    return Graph(tuple(folding.nodes.values()), graph.steps)
+
+
+class _Folding:
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self._renamed: dict[str, str] = {}
+        #: Batch norms on spikes, which wait for the weights that read them.
+        self._waiting: dict[str, BatchNorm2d] = {}
+        self.nodes: dict[str, Node] = {}
+
+    def add(self, node: Node) -> None:
         if isinstance(node.op, BatchNorm2d):
-            (source,) = inputs
-            conv = nodes[source].op
-            if not isinstance(conv, Conv2d) or graph.consumers[node.inputs[0]] != (node.name,):
-                raise GraphError(f"node {node.name!r} (BatchNorm2d) must follow a Conv2d that nothing else reads")
-            nodes[source] = Node(source, _folded(conv, node.op), nodes[source].inputs)
-            renamed[node.name] = source
+            self._fold(node, node.op)
+            return
+        op = node.op
+        if isinstance(op, (Conv2d, Linear)) and node.inputs[0] in self._waiting:
+            op = _after(op, self._waiting[node.inputs[0]])
+        inputs = tuple(self._renamed.get(name, name) for name in node.inputs)
+        self.nodes[node.name] = Node(node.name, op, inputs)
+
+    def _fold(self, node: Node, norm: BatchNorm2d) -> None:
+        (source,) = node.inputs
+        self._renamed[node.name] = self._renamed.get(source, source)
+        if self._graph.signals[source].kind is Kind.SPIKE:
+            self._check_readers(node)
+            self._waiting[node.name] = norm
         else:
-            nodes[node.name] = Node(node.name, node.op, inputs)
-    return Graph(tuple(nodes.values()), graph.steps)
+            self._absorb(self._renamed[node.name], norm, node, node.name)
+
+    def _check_readers(self, node: Node) -> None:
+        for name in self._graph.consumers[node.name]:
+            op = self._graph[name].op
+            if not isinstance(op, (Conv2d, Linear)) or (isinstance(op, Conv2d) and op.padding != (0, 0)):
+                raise GraphError(
+                    f"node {node.name!r} (BatchNorm2d) normalises spikes, and {name!r} that reads it is no convolution "
+                    "without padding: put the batch norm after the convolution"
+                )
+
+    def _readers(self, name: str, before: str) -> set[str]:
+        """What reads `name`, or a batch norm that was folded into it, other than through the batch norm `before`."""
+        folded = {found for found, into in self._renamed.items() if into == name}
+        emitted = (folded | {name}) - {before}
+        return {reader for found in emitted for reader in self._graph.consumers[found]} - (folded - {before})
+
+    def _absorb(self, name: str, norm: BatchNorm2d, node: Node, reader: str) -> None:
+        """Scale and shift what `name` emits, as far back as it takes to reach weights."""
+        target = self.nodes[name]
+        alone = self._readers(name, before=node.name) == {reader}
+        if isinstance(target.op, (Conv2d, Linear)) and alone:
+            self.nodes[name] = replace(target, op=_before(target.op, norm))
+        elif isinstance(target.op, Add) and alone and len(set(target.inputs)) == len(target.inputs):
+            for k, operand in enumerate(target.inputs):  # the offset is added once
+                share = norm if k == 0 else BatchNorm2d(norm.gain, frozen(np.zeros_like(norm.offset)))
+                self._absorb(operand, share, node, name)
+        elif isinstance(target.op, AvgPool2d) and alone and target.op.padding == (0, 0):
+            self._absorb(target.inputs[0], norm, node, name)
+        else:
+            raise GraphError(
+                f"node {node.name!r} (BatchNorm2d) reads {name!r} ({target.kind}): it must follow a Conv2d or Linear, "
+                "or a sum or average of such, that nothing else reads"
+            )
 
 
-def _folded(conv: Conv2d, norm: BatchNorm2d) -> Conv2d:
-    weight = conv.weight * norm.gain[:, None, None, None]
-    bias = norm.offset if conv.bias is None else conv.bias * norm.gain + norm.offset
-    geometry = (conv.stride, conv.padding, conv.dilation, conv.groups)
-    return Conv2d(frozen(weight, np.float64), frozen(bias, np.float64), *geometry)
+def _before(op: Conv2d | Linear, norm: BatchNorm2d) -> Conv2d | Linear:
+    """The weights whose output is normalised."""
+    weight = op.weight * norm.gain.reshape((-1,) + (1,) * (op.weight.ndim - 1))
+    bias = norm.offset if op.bias is None else op.bias * norm.gain + norm.offset
+    return replace(op, weight=frozen(weight, np.float64), bias=frozen(bias, np.float64))
+
+
+def _after(op: Conv2d | Linear, norm: BatchNorm2d) -> Conv2d | Linear:
+    """The weights whose input is normalised."""
+    gain, offset = per_input(op, norm.gain), per_input(op, norm.offset)
+    axes = tuple(range(1, op.weight.ndim))
+    bias = (op.weight * offset).sum(axis=axes) + (0 if op.bias is None else op.bias)
+    return replace(op, weight=frozen(op.weight * gain, np.float64), bias=frozen(bias, np.float64))
+
+
+def per_input(op: Conv2d | Linear, values: Array) -> Array:
+    """Values of the input channels (``[C]``, or ``[1]`` for all), shaped to broadcast over `op`'s weights."""
+    if len(values) == 1:
+        return values
+    if isinstance(op, Linear):
+        return values[None, :]
+    per_group = values.reshape(op.groups, -1)
+    group = np.arange(op.outputs) // (op.outputs // op.groups)
+    shaped: Array = per_group[group][:, :, None, None]
+    return shaped

@@ -7,16 +7,19 @@ import pytest
 import torch
 
 from snn2chip import engine, frontend, interpreter, nn, spec, zoo
+from snn2chip.data import digits
 from snn2chip.errors import GraphError, UserError
 from snn2chip.graph import Graph, Node, frozen
 from snn2chip.ops import Add, AvgPool2d, Conv2d, Flatten, Input, Linear, MultiLevelIF, Readout, Scale, SumPool2d
 from snn2chip.quantize import Precision, quantize
-from snn2chip.training import digits
+
+#: Makes weights that have no common divisor with thresholds: numbers that are whole already are not rounded at all.
+ODD = 2**0.5
 
 
 def conv_net(weight: float = 1.0, bias: float = 0.0, threshold: float = 1.0, steps: int = 1, levels: int = 4) -> Graph:
     """Float graph: one 1x1 convolution of two channels, a neuron, a head."""
-    kernel = frozen(np.array([weight, 0.5]).reshape(2, 1, 1, 1))
+    kernel = frozen(ODD * np.array([weight, 0.5]).reshape(2, 1, 1, 1))
     return Graph(
         (
             Node("x", Input((1, 2, 2), 16)),
@@ -25,7 +28,7 @@ def conv_net(weight: float = 1.0, bias: float = 0.0, threshold: float = 1.0, ste
             Node("if", MultiLevelIF(frozen(np.full(2, threshold / levels)), levels), ("conv",)),
             Node("if.value", Scale(threshold / levels), ("if",)),
             Node("flat", Flatten(), ("if.value",)),
-            Node("head", Linear(frozen(np.linspace(-1, 1, 24).reshape(3, 8))), ("flat",)),
+            Node("head", Linear(frozen(np.linspace(-1, 1, 24).reshape(3, 8) ** 3)), ("flat",)),
             Node("out", Readout(), ("head",)),
         ),
         steps,
@@ -38,7 +41,7 @@ def test_units_are_the_real_value_of_one_integer() -> None:
     assert isinstance(conv.op, Conv2d)
     assert conv.op.weight.reshape(-1).tolist() == [127, 127]  # per-channel scales use all bits in both channels
     assert conv.unit is not None
-    np.testing.assert_allclose(conv.unit, [1 / 16 / 127, 0.5 / 16 / 127])
+    np.testing.assert_allclose(conv.unit, [ODD / 16 / 127, ODD * 0.5 / 16 / 127])
     assert isinstance(neuron.op, MultiLevelIF)
     np.testing.assert_array_equal(neuron.op.theta, np.rint(0.25 / conv.unit))
     assert graph["if"].unit is not None
@@ -121,15 +124,8 @@ def test_a_barrier_counts_levels() -> None:
     assert barrier.theta.tolist() == [1]
 
 
-def test_spikes_of_different_units_are_not_summed() -> None:
-    with pytest.raises(
-        GraphError, match=r"node 'sum' sums 'value_a' and 'value_b', whose units differ \(0\.25 and 0\.5\)"
-    ):
-        quantize(two_branches(1.0, 2.0))
-
-
 def test_currents_that_meet_share_their_units() -> None:
-    float_conv = [Conv2d(frozen(np.full((1, 1, 1, 1), value))) for value in (1.0, 0.1)]
+    float_conv = [Conv2d(frozen(np.full((1, 1, 1, 1), ODD * value))) for value in (1.0, 0.1)]
     graph = Graph(
         (
             Node("x", Input((1, 2, 2), 16)),
@@ -151,7 +147,7 @@ def test_currents_that_meet_share_their_units() -> None:
 
 
 @pytest.mark.parametrize("name", ["sparse-n4-t1", "binary-t4", "binary-t1", "sew-n4-t1", "qann-3bit"])
-def test_integer_accuracy_stays_within_half_a_point_of_float(name: str) -> None:
+def test_integer_accuracy_stays_within_three_tenths_of_a_point_of_float(name: str) -> None:
     test = digits.load().test
     losses = []
     for seed in range(3):
@@ -162,7 +158,7 @@ def test_integer_accuracy_stays_within_half_a_point_of_float(name: str) -> None:
         found = engine.run(graph, test.x).sum(axis=1).argmax(1)
         losses.append(100 * (np.mean(expected == test.y) - np.mean(found == test.y)))
         assert checkpoint.metadata["accuracy"] == pytest.approx(np.mean(expected == test.y), abs=1e-9)
-    assert abs(float(np.mean(losses))) <= 0.5, losses
+    assert abs(float(np.mean(losses))) <= 0.3, losses
 
 
 def test_the_paper_identity_survives_rounding() -> None:
@@ -176,7 +172,7 @@ def test_the_paper_identity_survives_rounding() -> None:
 @pytest.mark.parametrize("shortcut_first", [True, False])
 def test_branches_of_currents_are_rounded_in_any_order(shortcut_first: bool) -> None:
     """A shortcut convolution is often called before the branch whose units it shares."""
-    one = frozen(np.ones((1, 1, 1, 1)))
+    one = frozen(np.full((1, 1, 1, 1), ODD))
     level = frozen(np.full(1, 0.25))
     shortcut = Node("shortcut", Conv2d(one), ("real",))
     branch = (
@@ -199,13 +195,13 @@ def test_branches_of_currents_are_rounded_in_any_order(shortcut_first: bool) -> 
         1,
     )
     integer = quantize(graph)
-    unit = 2 * 0.25 / 127  # of conv2, the coarser branch
+    unit = 2 * ODD * 0.25 / 127  # of conv2, the coarser branch
     for name in ("shortcut", "conv2", "add"):
         np.testing.assert_allclose(np.asarray(integer[name].unit), [unit])
 
 
 def test_a_convolution_that_ends_in_the_readout_has_one_unit_for_all_classes() -> None:
-    weight = frozen(np.array([1.0, 10.0, 0.1]).reshape(3, 1, 1, 1))
+    weight = frozen(np.array([1.0, 10.0, ODD / 14]).reshape(3, 1, 1, 1))
     graph = Graph(
         (
             Node("x", Input((1, 2, 2), 16)),
