@@ -1,6 +1,6 @@
-"""Trains the checkpoints in ``snn2chip/zoo/digits`` and writes their accuracies to ``results.json`` there.
+"""Trains the checkpoints in ``snn2chip/zoo`` and writes their accuracies to ``results.json`` beside them.
 
-    python examples/digits/train_zoo.py [--recipes digits digits-sew] [--seeds 0 1 2] [--jobs 2]
+    python examples/digits/train_zoo.py [--recipes digits event-digits] [--seeds 0 1 2] [--jobs 2]
 
 An interrupted call goes on where it stopped when it is repeated: logs and unfinished runs lie in ``--work``.
 """
@@ -23,7 +23,9 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import torch
 
 from snn2chip import zoo
-from snn2chip.training import RECIPES, train
+from snn2chip.training import RECIPES, Options, train
+
+SHIPPED = [name for name, recipe in RECIPES.items() if recipe.dataset in zoo.FOLDERS]
 
 
 def main() -> None:
@@ -32,42 +34,53 @@ def main() -> None:
     with multiprocessing.get_context("spawn").Pool(arguments.jobs, maxtasksperchild=1) as pool:
         for line in pool.imap_unordered(_train_one, jobs, chunksize=1):
             print(line, flush=True)
-    write_results(arguments.out)
+    for folder in {_folder(arguments, name) for name in arguments.recipes}:
+        write_results(folder)
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--recipes", nargs="+", choices=RECIPES, default=list(RECIPES), metavar="RECIPE")
+    parser.add_argument("--recipes", nargs="+", choices=SHIPPED, default=SHIPPED, metavar="RECIPE")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--jobs", type=int, default=2, help="runs at once, one thread each")
-    parser.add_argument("--out", type=Path, default=zoo.DIGITS, help="where the checkpoints go")
+    parser.add_argument("--out", type=Path, help="where the checkpoints go (default: the zoo)")
     parser.add_argument("--work", type=Path, default=Path("build/zoo"), help="where logs and states go")
     return parser.parse_args()
 
 
+def _folder(arguments: argparse.Namespace, name: str) -> Path:
+    folder = zoo.FOLDERS[RECIPES[name].dataset]
+    return folder if arguments.out is None else Path(arguments.out) / folder.name
+
+
 def _train_one(job: tuple[str, int, argparse.Namespace]) -> str:
     name, seed, arguments = job
+    folder = _folder(arguments, name)
     file = f"{RECIPES[name].label}-seed{seed}.pt"
     start = time.monotonic()
-    result = train(name, arguments.work / file, seed=seed, progress=lambda record, epochs: None)
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    unfinished = arguments.out / f".{file}"
+    options = Options(device="cpu", logs=("csv",))
+    work = arguments.work / folder.name / file
+    result = train(name, work, seed=seed, progress=lambda record, epochs: None, options=options)
+    folder.mkdir(parents=True, exist_ok=True)
+    unfinished = folder / f".{file}"
     shutil.copyfile(result.path, unfinished)
-    unfinished.replace(arguments.out / file)
+    unfinished.replace(folder / file)
     seconds = time.monotonic() - start
-    return f"{file}: epoch {result.best_epoch}, test {100 * result.test_accuracy:.2f} %, {seconds:.0f} s"
+    return f"{name} {file}: epoch {result.best_epoch}, test {100 * result.test_accuracy:.2f} %, {seconds:.0f} s"
 
 
 def write_results(folder: Path) -> None:
     """Reads what is stored in every checkpoint of ``folder`` and writes ``results.json`` beside them."""
-    runs: dict[str, list[dict[str, Any]]] = {recipe.label: [] for recipe in RECIPES.values()}
+    runs: dict[str, list[dict[str, Any]]] = {}
     for file in sorted(folder.glob("*-seed*.pt")):
         model = torch.load(file, weights_only=True)
-        runs[model["recipe"]["label"]].append(_run(file, model))
-    results = {label: _summary(found) for label, found in runs.items() if found}
+        runs.setdefault(file.stem.rpartition("-seed")[0], []).append(_run(file, model))
+    order = [recipe.label for recipe in RECIPES.values() if recipe.label in runs]
+    labels = dict.fromkeys([*order, *runs])
+    results = {label: _summary(runs[label]) for label in labels}
     (folder / "results.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     for label, summary in results.items():
-        print(f"{label:14} {100 * summary['mean']:.2f} % +- {100 * summary['standard_deviation']:.2f}")
+        print(f"{folder.name} {label:14} {100 * summary['mean']:.2f} % +- {100 * summary['standard_deviation']:.2f}")
 
 
 def _run(file: Path, model: dict[str, Any]) -> dict[str, Any]:

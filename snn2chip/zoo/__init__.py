@@ -6,25 +6,30 @@ from pathlib import Path
 
 from snn2chip.errors import UserError
 
-DIGITS = Path(__file__).parent / "digits"
+#: A folder a data set; ``results.json`` in it says what every checkpoint reached.
+FOLDERS = {name: Path(__file__).parent / name for name in ("digits", "event-digits")}
+DIGITS = FOLDERS["digits"]
 
 # The names that stand for a baseline on the command line, and the checkpoint behind each.  All share one
 # network shape and one training budget with sparse-n4-t1.
 FAIR_SET = {"binary": "binary-t4", "binary-t1": "binary-t1", "sew": "sew-n4-t1", "qann": "qann-3bit"}
 
 
-def names() -> list[str]:
+def names(dataset: str = "digits") -> list[str]:
     """The networks there are checkpoints of, sorted: ``binary-t1``, ``binary-t4``, ..."""
-    return sorted({file.stem.rpartition("-seed")[0] for file in DIGITS.glob("*-seed*.pt")})
+    return sorted({file.stem.rpartition("-seed")[0] for file in FOLDERS[dataset].glob("*-seed*.pt")})
 
 
-def path(name: str, seed: int = 0) -> Path:
-    """The checkpoint of ``name`` that was trained from ``seed``.
+def path(name: str, seed: int = 0, dataset: str = "digits") -> Path:
+    """The checkpoint of ``name`` that was trained on ``dataset`` from ``seed``.
 
     Raises:
         UserError: there is none.
     """
-    file = DIGITS / f"{name}-seed{seed}.pt"
+    if dataset not in FOLDERS:
+        raise UserError(f"No shipped checkpoints of {dataset!r}; known data sets are {', '.join(FOLDERS)}.")
+    file = FOLDERS[dataset] / f"{name}-seed{seed}.pt"
     if not file.is_file():
-        raise UserError(f"No shipped checkpoint {name!r} with seed {seed}; known are {', '.join(names())}.")
+        known = ", ".join(names(dataset))
+        raise UserError(f"No shipped checkpoint {name!r} with seed {seed} of {dataset!r}; known are {known}.")
     return file
