@@ -18,7 +18,7 @@ from snn2chip.exporters import FORMS, exporter
 from snn2chip.exporters.base import Executor, Tensors
 from snn2chip.graph import Array, Graph
 from snn2chip.interpreter import Recorder
-from snn2chip.ops import Input, MultiLevelIF
+from snn2chip.ops import Input, SpikingNeuron
 
 FORMAT = "snn2chip-certificate-1"
 
@@ -145,7 +145,7 @@ def input_sets(graph: Graph, samples: Samples | None) -> list[tuple[str, Array]]
 
 def reference(graph: Graph, inputs: Array) -> dict[str, Array]:
     """What the interpreter computes: int32 ``[B, T, *shape]`` of every neuron layer and of the output."""
-    names = [node.name for node in graph.of_kind(MultiLevelIF)] + [graph.output.name]
+    names = [node.name for node in graph.of_kind(SpikingNeuron)] + [graph.output.name]
     recorder = Recorder(frozenset(names))
     interpreter.run(graph, inputs, [recorder])
     return {name: recorder.tensors[name] for name in names}
@@ -181,7 +181,7 @@ class TorchExecutor:
     def run(self, graph: Graph, folder: Path, inputs: Array) -> Tensors:
         from snn2chip import engine
 
-        names = frozenset(node.name for node in graph.of_kind(MultiLevelIF))
+        names = frozenset(node.name for node in graph.of_kind(SpikingNeuron))
         recorder = Recorder(names)
         output = engine.run(graph, inputs, [recorder])
         return {**recorder.tensors, graph.output.name: output}

@@ -20,7 +20,8 @@ FOLDER = "lava"
 #: What readers of the form must know before they rely on it.
 STATEMENT = {
     "expresses": [
-        "the integer graph, node by node: multi-level neurons, residual sums, sum pooling, convolutions, linear layers",
+        "the integer graph, node by node: convolutions, linear layers, residual sums, concatenation, sums and maxima",
+        "multi-level neurons, leaky ones with every reset, fading currents",
         "graded spikes as integer payloads on Lava ports, uint8 or int32",
         "T steps per sample, with every neuron reset between samples",
     ],

@@ -22,7 +22,7 @@ from snn2chip.exporters.lava.watch import describe_exit
 from snn2chip.graph import Array, Graph
 from snn2chip.interpreter import as_frames
 from snn2chip.lava_environment import LavaEnvironment, require
-from snn2chip.ops import MultiLevelIF
+from snn2chip.ops import SpikingNeuron
 
 Record = Literal["neurons", "output"]
 
@@ -128,7 +128,7 @@ def _prepare(job: Job, folder: Path) -> dict[str, Any]:
         "output": str(folder / "output"),
         "logits": graph.output.name,
         "stages": job.stages,
-        "record": [node.name for node in graph.of_kind(MultiLevelIF)] if job.record == "neurons" else [],
+        "record": [node.name for node in graph.of_kind(SpikingNeuron)] if job.record == "neurons" else [],
         "batch": preflight.fitting_batch(graph, parts, min(job.batch, len(job.inputs))),
         "timeout": job.timeout,
     }

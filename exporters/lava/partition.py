@@ -16,7 +16,7 @@ import numpy as np
 
 from snn2chip.errors import GraphError, UserError
 from snn2chip.graph import Graph, Node, Signal
-from snn2chip.ops import Conv2d, Linear, MultiLevelIF
+from snn2chip.ops import Conv2d, Linear, SpikingNeuron
 
 Stages = Literal["per-layer"] | int
 FORMAT = "snn2chip-lava-1"
@@ -82,7 +82,7 @@ def payload_dtype(signal: Signal) -> str:
 
 
 def _layers(graph: Graph) -> list[list[str]]:
-    owners = [node.name for node in graph.of_kind(MultiLevelIF)] + [graph.output.name]
+    owners = [node.name for node in graph.of_kind(SpikingNeuron)] + [graph.output.name]
     layer = {name: index for index, name in enumerate(owners)}
     for node in reversed(graph.nodes):
         if node.name not in layer:

@@ -17,8 +17,8 @@ from snn2chip.ops import Input
 class StageProgram:
     """Executes the nodes of one stage, step by step, for `batch` samples at once.
 
-    `states` holds the potential of every neuron node, int32 ``[batch, *shape]``; `current_node` is the node that is
-    being computed, for error messages.
+    `states` holds the potential of every neuron node and the value of every integrator, int32 ``[batch, *shape]``;
+    `current_node` is the node that is being computed, for error messages.
     """
 
     graph: Graph

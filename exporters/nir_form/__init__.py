@@ -15,13 +15,13 @@ from snn2chip.exporters.nir_form.lowering import PROFILE, lower
 from snn2chip.graph import Graph
 
 _LIMITS = (
-    "one time step only (T = 1): NIR has no soft reset",
+    "soft resets, several levels and leaks over several time steps: T > 1 is for binary IF neurons reset to zero",
     "spikes are 0 or 1: a layer of N levels is a layer of N times the neurons",
 )
 
 
 class NirExporter:
-    """Writes a graph with T = 1 as standard NIR primitives: Conv2d and binary IF, float32 that holds integers."""
+    """Writes a graph as standard NIR primitives: Conv2d and binary IF, float32 that holds integers."""
 
     name = "nir"
     files: tuple[str, ...] = (FILE,)

@@ -23,6 +23,7 @@ METADATA_KEY = "snn2chip"
 MOST_TERMS = 8
 
 _PLAIN = Window()
+_ONE = np.array(1.0)
 
 
 @dataclass(frozen=True)
@@ -99,12 +100,22 @@ class Builder:
         shape = (copies.shape[0], *source.shape[1:])
         return self._place(label, node, terms, shape, np.full(copies.shape[0], FLOAT32_EXACT))
 
-    def spikes(self, label: str, source: Value, facts: Mapping[str, Any]) -> Value:
-        """A layer of binary IF neurons on a single node: r = 1, threshold 1, reset to 0."""
+    def spikes(self, label: str, source: Value, facts: Mapping[str, Any], threshold: Array = _ONE) -> Value:
+        """A layer of binary IF neurons, r = 1, reset to 0; `threshold` broadcasts over ``(C, H, W)``.
+
+        Raises: GraphError where float32 could round the sum that reaches it.
+        """
         check_size(*source.shape)
+        terms = self._bare_terms(source, label)
+        self._exact(self._arriving(terms, source.shape[0]))
         ones = np.ones(source.shape, np.float32)
-        node = nir.IF(r=ones, v_threshold=ones, v_reset=np.zeros_like(ones), metadata=metadata(facts))
-        return self._place(label, node, list(source.terms), source.shape, np.ones(source.shape[0], np.int64))
+        node = nir.IF(
+            r=ones,
+            v_threshold=ones * threshold.astype(np.float32),
+            v_reset=np.zeros_like(ones),
+            metadata=metadata(facts),
+        )
+        return self._place(label, node, terms, source.shape, np.ones(source.shape[0], np.int64))
 
     def _place(self, label: str, node: Any, terms: list[str], shape: Map, largest: Array) -> Value:
         name = self.name(label)

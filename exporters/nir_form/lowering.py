@@ -2,12 +2,12 @@
 
 A neuron layer of N levels becomes one layer of N*C binary ``IF`` neurons between two 1x1 convolutions::
 
-    fan-out   v[k*C + c] = i[c] + 1.5 - (k+1) * theta[c]      for k = 0 .. N-1
-    spikes    z[j] = 1 where v[j] > 1, that is where i[c] >= (k+1) * theta[c]
-    collect   s[c] = sum over k of z[k*C + c]                 = clip(floor(i[c] / theta[c]), 0, N)
+    fan-out   v[k*C + c] = i[c] + 1.5 - threshold[k, c]       for k = 0 .. N-1
+    spikes    z[j] = 1 where v[j] > 1, that is where i[c] >= threshold[k, c]
+    collect   s[c] = sum over k of z[k*C + c]
 
-Thresholds lie half way between integers, so that readers who compare with ``>`` and with ``>=`` agree. In one step from
-v = 0 the kind of reset plays no part, which is why the form holds for T = 1 only.
+In one step from v = 0 neither leak nor reset plays a part. Over several steps NIR has no soft reset, and leaves to its
+readers how a leak is computed: what is left to write is binary neurons that are reset to zero, one ``IF`` each.
 """
 
 from __future__ import annotations
@@ -22,29 +22,38 @@ from snn2chip import __version__
 from snn2chip.errors import GraphError
 from snn2chip.exporters.nir_form.builder import Builder, Value, metadata
 from snn2chip.exporters.nir_form.geometry import Map, Window, check_size, dense, diagonal
-from snn2chip.graph import Array, Graph, Node
-from snn2chip.kernels import FLOAT32_EXACT
-from snn2chip.ops import Add, Conv2d, Flatten, Input, Linear, MultiLevelIF, Readout, SumPool2d, Upsample2d
+from snn2chip.exporters.nir_form.neurons import fade, layer, maximum
+from snn2chip.graph import Array, Graph, Kind, Node
+from snn2chip.lowering.max_pool import neurons_before_maxima
+from snn2chip.ops import (
+    LIF,
+    Add,
+    Concat,
+    Conv2d,
+    Flatten,
+    Input,
+    LeakyIntegrator,
+    Linear,
+    MaxPool2d,
+    MultiLevelIF,
+    Readout,
+    SpikingNeuron,
+    SumPool2d,
+    Upsample2d,
+)
 
 PROFILE = "portable"
-#: float32 holds halves exactly up to here; fan-out biases are halves.
-HALVES_EXACT = FLOAT32_EXACT // 2
 #: Largest kernel that stands in for an upsampling, in elements: each is met once for every position of the result.
 MOST_UPSAMPLED = 2**20
 
 
 def lower(graph: Graph) -> Any:
-    """The `nir.NIRGraph` of an integer graph with T = 1.
+    """The `nir.NIRGraph` of an integer graph.
 
-    Raises: GraphError, naming the node, where NIR's portable primitives cannot express it exactly.
+    Raises: GraphError, naming the node, where NIR's portable primitives cannot express it exactly over its T steps.
     """
-    if graph.steps != 1:
-        raise GraphError(
-            f"the NIR form is written for T = 1 only, and this graph has T = {graph.steps}: NIR's IF node has no soft "
-            "reset, so that it cannot express what a neuron keeps for the next step"
-        )
-    lowering = _Lowering(graph)
-    for node in graph.nodes:
+    lowering = _Lowering(neurons_before_maxima(graph))
+    for node in lowering.graph.nodes:
         lowering.lower(node)
     builder = lowering.builder
     return nir.NIRGraph(builder.nodes, builder.edges, metadata=metadata(_graph_facts(graph)))
@@ -109,22 +118,35 @@ class _Lowering:
             sources = [self.builder.columns(source, node.name) for source in sources]
         return self.builder.sum(node.name, sources)
 
-    def multi_level_if(self, node: Node, op: MultiLevelIF) -> Value:
-        source = self._source(node)
-        if len(op.theta) != source.shape[0]:  # a flat layer over a view: one threshold for every position
-            source = self.builder.columns(source, node.name)
-        if (most := int(op.theta.max()) * op.levels) > HALVES_EXACT:
+    def concat(self, node: Node, op: Concat) -> Value:
+        """The sum of 1x1 convolutions, each of which lays its part onto channels of its own."""
+        parts = [self.values[name] for name in node.inputs]
+        if any(part.shape[1:] != parts[0].shape[1:] for part in parts):  # flat views of different maps
+            parts = [self.builder.columns(part, node.name) for part in parts]
+        channels = sum(part.shape[0] for part in parts)
+        check_size(channels, channels)
+        places = np.split(np.eye(channels, dtype=np.float32), np.cumsum([part.shape[0] for part in parts])[:-1], axis=1)
+        laid = [
+            self.builder.conv(f"{node.name}_part{index}", part, place[:, :, None, None], facts={"source": node.name})
+            for index, (part, place) in enumerate(zip(parts, places, strict=True))
+        ]
+        return self.builder.sum(node.name, laid)
+
+    def neuron(self, node: Node, op: SpikingNeuron) -> Value:
+        return layer(self.builder, node.name, self._source(node), op, self.graph.steps)
+
+    def leaky_integrator(self, node: Node, op: LeakyIntegrator) -> Value:
+        return fade(self.builder, node.name, self._source(node), op.fraction_bits, self.graph.steps)
+
+    def max_pool(self, node: Node, op: MaxPool2d) -> Value:
+        source, signal = self._source(node), self.graph.signals[node.inputs[0]]
+        if signal.kind is not Kind.SPIKE:
             raise GraphError(
-                f"it saturates at N*theta = {most}, beyond the {HALVES_EXACT} up to which float32 holds halves"
+                "it takes maxima of currents, and NIR has none but of spikes: put a neuron before it (with T = 1 that "
+                "is done where a neuron is all that reads it)"
             )
-        check_size(op.levels * source.shape[0], source.shape[0])
-        copies = np.tile(np.eye(source.shape[0], dtype=np.float32), (op.levels, 1))
-        levels = np.arange(1, op.levels + 1)[:, None]
-        bias = (1.5 - levels * op.theta.astype(np.float64)).reshape(-1)
-        roles = _group_facts(node.name, op)
-        wide = self.builder.fan_out(f"{node.name}_levels", source, copies, bias, roles["fan-out"])
-        spikes = self.builder.spikes(f"{node.name}_spikes", wide, roles["spikes"])
-        return self.builder.conv(node.name, spikes, copies.T[:, :, None, None], facts=roles["collect"])
+        window, kernel = Window(op.stride, op.padding), np.ones(op.kernel)
+        return maximum(self.builder, node.name, source, signal.interval, window, kernel, self.graph.steps)
 
     def sum_pool(self, node: Node, op: SumPool2d) -> Value | None:
         """A diagonal Conv2d of ones; nothing where every reader folds it in."""
@@ -176,16 +198,6 @@ class _Lowering:
         return (pool, pool.op) if isinstance(pool.op, SumPool2d) and pool.name not in self.values else None
 
 
-def _group_facts(name: str, op: MultiLevelIF) -> dict[str, dict[str, Any]]:
-    """What the metadata say of a neuron layer's three nodes, by role."""
-    facts: dict[str, dict[str, Any]] = {
-        role: {"group": name, "role": role, "levels": op.levels} for role in ("fan-out", "spikes", "collect")
-    }
-    layout = "channel k*C + c is level k+1 of channel c"
-    facts["spikes"] |= {"layout": layout, "theta": op.theta.tolist(), "reset": "soft"}
-    return facts
-
-
 def _as_map(shape: tuple[int, ...]) -> Map:
     """(C, H, W); a flat tensor is a map of one position."""
     channels, height, width = shape if len(shape) == 3 else (shape[0], 1, 1)
@@ -203,12 +215,16 @@ def _unpooled(pooled: Array, pool: SumPool2d, shape: Map) -> Array:
 
 
 _RULES: dict[type[Any], Callable[[_Lowering, Node, Any], Value | None]] = {
+    LIF: _Lowering.neuron,
     Add: _Lowering.add,
+    Concat: _Lowering.concat,
     Conv2d: _Lowering.conv2d,
     Flatten: _Lowering.flatten,
     Input: _Lowering.input,
+    LeakyIntegrator: _Lowering.leaky_integrator,
     Linear: _Lowering.linear,
-    MultiLevelIF: _Lowering.multi_level_if,
+    MaxPool2d: _Lowering.max_pool,
+    MultiLevelIF: _Lowering.neuron,
     Readout: _Lowering.readout,
     SumPool2d: _Lowering.sum_pool,
     Upsample2d: _Lowering.upsample,

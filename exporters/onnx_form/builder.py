@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from onnx import NodeProto, TensorProto, helper, numpy_helper
+from onnx import FunctionProto, NodeProto, TensorProto, helper, numpy_helper
 
-from snn2chip.exporters.onnx_form.names import FRAMES, INPUT, LOGITS
+from snn2chip.exporters.onnx_form.names import DOMAIN, FRAMES, INPUT, LOGITS
 from snn2chip.graph import Array, Graph, Shape, Signal
 
 BYTE_BITS = 8
@@ -24,7 +24,7 @@ class Value:
 
 @dataclass(frozen=True)
 class State:
-    """A potential that is carried from step to step: its tensors before and after a step, the shape of one sample."""
+    """A potential or fading current that is carried from step to step: before, after, and the shape of one sample."""
 
     before: str
     after: str
@@ -36,11 +36,12 @@ class Builder:
     """What has been emitted so far.
 
     Attributes:
-        carried: whether potentials are carried from step to step (T > 1).
+        carried: whether states are carried from step to step (T > 1).
         nodes: the ONNX nodes, in order.
         constants: the initializers.
         values: the tensor of every node of ours that has been emitted.
-        states: the carried potentials, in graph order.
+        states: what is carried, in graph order.
+        functions: the functions that nodes call, by name.
     """
 
     graph: Graph
@@ -49,6 +50,7 @@ class Builder:
     constants: list[TensorProto] = field(default_factory=list)
     values: dict[str, Value] = field(default_factory=dict)
     states: list[State] = field(default_factory=list)
+    functions: dict[str, FunctionProto] = field(default_factory=dict)
     _taken: set[str] = field(default_factory=set)
     _shared: dict[str, str] = field(default_factory=dict)
     _integers: dict[str, str] = field(default_factory=dict)
@@ -92,6 +94,11 @@ class Builder:
         output = self._output_of(ours)
         self.nodes.append(helper.make_node(op_type, inputs, [output, *more], name=ours, **attributes))
         return output
+
+    def call(self, ours: str, function: FunctionProto, inputs: list[str], *more: str, **attributes: Any) -> str:
+        """`emit_as` for a function, which becomes part of the file."""
+        self.functions.setdefault(function.name, function)
+        return self.emit_as(ours, function.name, inputs, *more, domain=DOMAIN, **attributes)
 
     def _output_of(self, ours: str) -> str:
         if ours == self.graph.output.name and not self.carried:

@@ -13,7 +13,7 @@ from snn2chip.exporters.onnx_form.names import LOGITS, MODEL_FILE
 from snn2chip.exporters.onnx_form.session import run_model
 from snn2chip.graph import Array, Graph
 from snn2chip.interpreter import as_frames
-from snn2chip.ops import MultiLevelIF
+from snn2chip.ops import SpikingNeuron
 
 
 class OnnxRuntime:
@@ -47,7 +47,7 @@ def run_file(path: Path, inputs: Array) -> Array:
 
 def _inner_tensors(graph: Graph, path: Path, inputs: Array) -> dict[str, Array]:
     model = read_model(path)
-    names = [node.name for node in (*graph.of_kind(MultiLevelIF), graph.output)]
+    names = [node.name for node in (*graph.of_kind(SpikingNeuron), graph.output)]
     tensors = expose(model, path, names)
     looped = has_steps(model)
     found = run_model(model, path, inputs, {tensor: int(looped) for tensor in tensors.values()})

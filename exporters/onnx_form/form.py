@@ -10,9 +10,9 @@ import onnx
 from snn2chip.errors import UserError
 from snn2chip.exporters.base import Executor
 from snn2chip.exporters.onnx_form.execute import OnnxRuntime
+from snn2chip.exporters.onnx_form.functions import OPSET
 from snn2chip.exporters.onnx_form.model import IR_VERSION, build
 from snn2chip.exporters.onnx_form.names import MODEL_FILE
-from snn2chip.exporters.onnx_form.neuron import OPSET
 from snn2chip.exporters.onnx_form.rules import RULES
 from snn2chip.graph import Graph, parameters
 from snn2chip.ops import Input

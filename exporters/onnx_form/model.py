@@ -10,11 +10,11 @@ from onnx import GraphProto, ModelProto, TensorProto, ValueInfoProto, checker, h
 
 from snn2chip import __version__
 from snn2chip.exporters.onnx_form.builder import Builder, State, Value
+from snn2chip.exporters.onnx_form.functions import OPSET
 from snn2chip.exporters.onnx_form.names import DIGEST, DOMAIN, FRAMES, INPUT, LARGEST, LEVELS, LOGITS, STEPS, VERSION
-from snn2chip.exporters.onnx_form.neuron import OPSET, neuron_from_rest_function, neuron_function
 from snn2chip.exporters.onnx_form.rules import RULES
 from snn2chip.graph import Graph
-from snn2chip.ops import MultiLevelIF
+from snn2chip.ops import SpikingNeuron
 
 #: Version of the file's structure: 8 is the oldest that has model-local functions, which newer readers take as well.
 #: With opset 18 it loads from onnxruntime 1.14 on.
@@ -25,12 +25,13 @@ BATCH = "batch"
 
 def build(graph: Graph) -> ModelProto:
     """The checked ONNX model of a legal integer graph whose operations all have a rule."""
-    main = _over_steps(graph) if graph.steps > 1 else _single_step(graph)
+    builder = Builder(graph, carried=graph.steps > 1)
+    main = _over_steps(builder) if builder.carried else _single_step(builder)
     model = helper.make_model(
         main,
         ir_version=IR_VERSION,
         opset_imports=[helper.make_opsetid("", OPSET), helper.make_opsetid(DOMAIN, 1)],
-        functions=[neuron_function() if graph.steps > 1 else neuron_from_rest_function()],
+        functions=list(builder.functions.values()),
         producer_name="snn2chip",
         producer_version=__version__,
     )
@@ -40,7 +41,7 @@ def build(graph: Graph) -> ModelProto:
 
 
 def _properties(graph: Graph) -> dict[str, str]:
-    levels = {node.name: node.op.levels for node in graph.nodes if isinstance(node.op, MultiLevelIF)}
+    levels = {node.name: node.op.levels for node in graph.nodes if isinstance(node.op, SpikingNeuron)}
     return {
         VERSION: __version__,
         DIGEST: graph.digest,
@@ -50,8 +51,7 @@ def _properties(graph: Graph) -> dict[str, str]:
     }
 
 
-def _single_step(graph: Graph) -> GraphProto:
-    builder = Builder(graph, carried=False)
+def _single_step(builder: Builder) -> GraphProto:
     _emit_step(builder, INPUT)
     return _main(builder)
 
@@ -64,9 +64,8 @@ def _emit_step(builder: Builder, frame: str) -> None:
             builder.values[node.name] = Value(frame, narrow=True)
 
 
-def _over_steps(graph: Graph) -> GraphProto:
-    builder = Builder(graph, carried=True)
-    body = _body(builder)
+def _over_steps(builder: Builder) -> GraphProto:
+    graph, body = builder.graph, _body(builder)
     builder.nodes = []
     _emit_frames(builder)
     _emit_scan(builder, body)

@@ -7,9 +7,12 @@ MODEL_FILE = "model.onnx"
 #: Tensors that users address.
 INPUT, FRAMES, LOGITS = "x", "frames", "logits"
 
-#: Domain of the model-local functions, and the neuron's names: with a carried potential, and for a single step.
+#: Domain of the model-local functions, and their names: with a carried potential, and for a single step.
 DOMAIN = "ai.snn2chip"
 NEURON, NEURON_FROM_REST = "MultiLevelIF", "MultiLevelIFFromRest"
+LIF_FROM_REST, INTEGRATOR = "LIFFromRest", "LeakyIntegrator"
+#: Ends the names of functions whose leak is rounded that way.
+TOWARD_ZERO = "TowardZero"
 
 #: Keys of the file's properties.
 VERSION = "snn2chip.version"

@@ -81,26 +81,38 @@ NODE_MAP: NodeMap = {nir.Conv2d: Conv2d, nir.IF: IF}
 
 
 def load(path: str | Path, node_map: NodeMap = NODE_MAP) -> nn.Module:
-    """A NIR file as a module: float images ``[B, C, H, W]`` to (logits ``[B, classes, 1, 1]``, state)."""
+    """A NIR file as a module: float images ``[B, C, H, W]`` to (logits ``[B, classes, 1, 1]``, state).
+
+    Where the network has several steps, one call is one step: hand the state back, and add up the logits.
+    """
     module: nn.Module = nirtorch.nir_to_torch(nir.read(path), node_map)
     return module
 
 
-def record(graph: nir.NIRGraph, images: Array, names: frozenset[str], batch_size: int = 32) -> dict[str, Array]:
-    """Run `images` ``[B, C, H, W]`` through a NIR graph; float32 ``[B, ...]`` of the nodes in `names`, by name.
+def record(graph: nir.NIRGraph, frames: Array, names: frozenset[str], batch_size: int = 32) -> dict[str, Array]:
+    """Run `frames` ``[B, T, C, H, W]`` through a NIR graph; float32 ``[B, T, ...]`` of the nodes in `names`, by name.
 
-    ``output`` stands for the graph's output.
+    ``output`` stands for the graph's output. Potentials are carried from step to step, and start at 0.
     """
     module = nirtorch.nir_to_torch(graph, NODE_MAP)
-    seen: dict[str, list[Array]] = {name: [] for name in names}
+    seen: dict[str, list[Array]] = {name: [] for name in {*names, "output"}}
     for name in names - {"output"}:
         module.get_submodule(name).register_forward_hook(_keep(seen[name]))
+    firsts = range(0, max(1, len(frames)), batch_size)
     with torch.no_grad():
-        for first in range(0, max(1, len(images)), batch_size):
-            batch = torch.from_numpy(images[first : first + batch_size].astype(np.float32))
-            logits, _ = module(batch)
-            seen["output"].append(logits.numpy())
-    return {name: np.concatenate(pieces) for name, pieces in seen.items()}
+        for first in firsts:
+            state = None
+            for frame in frames[first : first + batch_size].swapaxes(0, 1):
+                logits, state = module(torch.from_numpy(frame.astype(np.float32)), state)
+                seen["output"].append(logits.numpy())
+    steps = frames.shape[1]
+    return {name: _by_sample(pieces, steps) for name, pieces in seen.items()}
+
+
+def _by_sample(pieces: list[Array], steps: int) -> Array:
+    """Pieces ``[b, ...]``, one after the other for every step of every batch, as ``[B, T, ...]``."""
+    batches = range(0, len(pieces), steps)
+    return np.concatenate([np.stack(pieces[first : first + steps], axis=1) for first in batches])
 
 
 def _keep(pieces: list[Array]) -> Callable[[nn.Module, Any, Any], None]:

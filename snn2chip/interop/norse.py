@@ -34,5 +34,5 @@ NODE_MAP: NodeMap = {nir.Conv2d: Conv2d, nir.IF: _cell}
 
 
 def load(path: str | Path) -> nn.Module:
-    """A NIR file as a module: float images ``[B, C, H, W]`` to (logits ``[B, classes, 1, 1]``, state)."""
+    """A NIR file as a module, as `snn2chip.interop.nirtorch.load` gives it."""
     return nirtorch.load(path, NODE_MAP)

@@ -57,8 +57,8 @@ class Net:
         pooled = self.put(SumPool2d(size, size), source)
         return self.graph(self.linear(self.put(Flatten(), pooled), 5, channels), steps)
 
-    def flat_head(self, source: str, features: int) -> Graph:
-        return self.graph(self.linear(self.put(Flatten(), source), 5, features))
+    def flat_head(self, source: str, features: int, steps: int = 1) -> Graph:
+        return self.graph(self.linear(self.put(Flatten(), source), 5, features), steps)
 
 
 def stem(levels: int = 4, steps_seed: int = 0) -> tuple[Net, str]:

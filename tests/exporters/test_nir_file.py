@@ -79,7 +79,7 @@ def test_spikes_are_zero_or_one(written: tuple[Graph, Path]) -> None:
     graph, folder = written
     file = nir.read(folder / "model.nir")
     neurons = frozenset(name for name, node in file.nodes.items() if isinstance(node, nir.IF))
-    found = interop.record(file, images(graph), neurons | {"output"})
+    found = interop.record(file, images(graph)[:, None], neurons | {"output"})
     assert len(neurons) == 5
     assert all(set(np.unique(found[name])) == {0, 1} for name in neurons)
 
@@ -139,13 +139,6 @@ def root() -> Path:
 def test_importing_the_form_imports_no_torch(root: Path) -> None:
     script = "import sys, snn2chip.exporters.nir_form, snn2chip.interop; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", script], cwd=root, check=True)
-
-
-def test_more_than_one_step_is_refused() -> None:
-    refusal = NirExporter().refusal(sequential(steps=4))
-    assert refusal is not None
-    assert "T = 1 only, and this graph has T = 4" in refusal
-    assert "soft reset" in refusal
 
 
 def _odd_kernel() -> Graph:

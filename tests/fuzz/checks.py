@@ -13,7 +13,7 @@ from snn2chip import engine, graph_io, interpreter, lava_environment
 from snn2chip.exporters import exporter
 from snn2chip.exporters.lava.host import Job, run_jobs
 from tests.differential.comparison import assert_meaning, assert_same, executed
-from tests.differential.strategies import Case
+from tests.differential.strategies import EVERYTHING, Case
 
 
 @dataclass(frozen=True)
@@ -90,13 +90,17 @@ def _lava(cases: Sequence[Case]) -> int:
 
 STAGES: tuple[Any, ...] = (1, 2, "per-layer")
 
+#: What NIR can say over several steps.
+STOCK_NEURONS = {"only_hard_reset": True}
+
 CHECKS: dict[str, Check] = {
-    "oracle": Check(each(_oracle)),
-    "engine": Check(each(_engine)),
-    "document": Check(each(_document), examples=20),
-    "onnx": Check(_form("onnx"), examples=25),
-    "nir": Check(_form("nir"), {"max_steps": 1, "max_levels": 8, "max_input": 32}, examples=25),
-    "lava": Check(_lava, {"max_steps": 4, "max_batch": 2}, examples=1, batch=8, shrinks=False),
+    "oracle": Check(each(_oracle), EVERYTHING),
+    "engine": Check(each(_engine), EVERYTHING),
+    "document": Check(each(_document), EVERYTHING, examples=20),
+    "onnx": Check(_form("onnx"), EVERYTHING, examples=25),
+    "nir": Check(_form("nir"), {"max_steps": 1, "max_levels": 8, "max_input": 32, **EVERYTHING}, examples=25),
+    "nir_steps": Check(_form("nir"), STOCK_NEURONS, examples=25),
+    "lava": Check(_lava, {"max_steps": 4, "max_batch": 2, **EVERYTHING}, examples=1, batch=8, shrinks=False),
 }
 
 

@@ -18,8 +18,8 @@ from snn2chip.exporters.lava.exporter import LavaExporter
 from snn2chip.graph import Array, Graph, frozen
 from snn2chip.interpreter import Recorder
 from snn2chip.lava_environment import LavaEnvironment
-from snn2chip.ops import MultiLevelIF
-from tests.differential.strategies import Case, cases
+from snn2chip.ops import SpikingNeuron
+from tests.differential.strategies import EVERYTHING, Case, cases
 
 CUTS: tuple[Stages, ...] = ("per-layer", 1, 2)
 
@@ -30,14 +30,14 @@ def assert_exact(case: Case, result: Result) -> None:
         raise result.error
     recorder = Recorder()
     interpreter.run(case.graph, case.inputs, [recorder])
-    exposed = {node.name for node in case.graph.of_kind(MultiLevelIF)} | {case.graph.output.name}
+    exposed = {node.name for node in case.graph.of_kind(SpikingNeuron)} | {case.graph.output.name}
     assert set(result.tensors) == exposed
     for name in exposed:
         assert np.array_equal(result.tensors[name], recorder.tensors[name]), f"{name} differs"
 
 
 @settings(max_examples=3)
-@given(st.lists(cases(max_steps=4, max_batch=3), min_size=6, max_size=6))
+@given(st.lists(cases(max_steps=4, max_batch=3, **EVERYTHING), min_size=6, max_size=6))
 def test_random_networks(environment: LavaEnvironment, drawn: list[Case]) -> None:
     jobs = [Job(case.graph, case.inputs, cut, batch=2) for case in drawn for cut in CUTS]
     results = run_jobs(jobs, environment)

@@ -14,7 +14,7 @@ from snn2chip.errors import GraphError, UserError
 from snn2chip.exporters.lava import partition, read, write
 from snn2chip.exporters.lava.partition import from_document, to_document
 from snn2chip.graph import Graph
-from snn2chip.ops import MultiLevelIF
+from snn2chip.ops import SpikingNeuron
 from tests.differential.strategies import graphs
 
 LAYERS = (
@@ -68,7 +68,7 @@ def test_values_travel_forwards_and_nothing_is_lost(graph: Graph, stages: str) -
         assert source <= target
         assert source == target or target in links[edge.source].targets
     if stages == "per-layer":
-        owners = [[name for name in names if isinstance(graph[name].op, MultiLevelIF)] for names in parts.stages]
+        owners = [[name for name in names if isinstance(graph[name].op, SpikingNeuron)] for names in parts.stages]
         assert all(len(found) == 1 for found in owners[:-1])
         assert owners[-1] == []
 

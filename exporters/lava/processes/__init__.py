@@ -39,7 +39,8 @@ class Stage(AbstractProcess):  # type: ignore[misc]  # lava carries no types
     """One part of the network.
 
     Ports ``in_<k>`` and ``out_<k>`` are the partition's links; the first stage also has ``a_in``, the last ``a_out``.
-    The Var ``u_<i>`` is the potential of the stage's i-th neuron node, int32 ``[batch, *shape]``.
+    The Var ``u_<i>`` is the state of the stage's i-th node that has one, int32 ``[batch, *shape]``: the potential of a
+    neuron, the value of an integrator.
     """
 
     def __init__(
