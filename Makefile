@@ -9,6 +9,7 @@ ENVIRONMENT ?= .venv
 BIN := $(ENVIRONMENT)/bin
 READY := $(ENVIRONMENT)/.ready
 LAVA_READY := .venv-lava/.ready
+PEERS := .venv-peers
 WORKERS ?= 2
 FUZZ_SECONDS ?= 600
 
@@ -25,8 +26,8 @@ test: $(READY) $(LAVA_READY) browser  ## every test
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile --durations=10 -rs
 
 .PHONY: test-peers
-test-peers:  ## comparisons with other projects' tools
-	@echo "There are no peer tests yet."
+test-peers: $(PEERS)/.ready $(LAVA_READY)  ## networks of SpikingJelly, snnTorch, sinabs, norse and lava-dl, in an environment of theirs
+	$(PEERS)/bin/pytest tests/peers -n $(WORKERS) --dist loadfile --durations=10 -rs
 
 .PHONY: check
 check: lint types test  ## lint, types and every test
@@ -67,6 +68,10 @@ browser:
 
 $(READY): pyproject.toml requirements/lock.txt requirements/overrides.txt requirements/install.sh
 	requirements/install.sh $(ENVIRONMENT)
+	@touch $@
+
+$(PEERS)/.ready: pyproject.toml $(wildcard requirements/*)
+	requirements/install_peers.sh $(PEERS)
 	@touch $@
 
 $(LAVA_READY): snn2chip/lava_environment.py | $(READY)

@@ -8,3 +8,4 @@ unset UV_FIND_LINKS UV_TORCH_BACKEND
 "$1" -m uv pip compile pyproject.toml --group test --universal --python-version 3.10 --upgrade --quiet \
     --constraint requirements/pins.in --override requirements/overrides.txt \
     --no-header --no-annotate --no-emit-index-url --no-emit-find-links --output-file requirements/lock.txt
+requirements/compile_peers.sh "$1"

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -229,9 +230,9 @@ def _binary(op: SpikingNeuron, planes: int) -> SpikingNeuron:
     level = np.tile(np.arange(planes), op.channels)
     if not isinstance(op, LIF):
         return MultiLevelIF(frozen(np.repeat(op.theta, planes) * (level + 1), np.int32), 1)
-    repeated = {name: frozen(np.repeat(array, planes)) for name, array in parameters(op).items()}
-    theta = frozen(repeated["theta"] + level * repeated["step_size"], np.int32)
-    return replace(op, **{**repeated, "theta": theta}, levels=1)
+    repeated: dict[str, Any] = {name: frozen(np.repeat(array, planes)) for name, array in parameters(op).items()}
+    repeated["theta"] = frozen(repeated["theta"] + level * repeated["step_size"], np.int32)
+    return replace(op, **repeated, levels=1)
 
 
 def _repeated(name: str, weight: Array, planes: int, copies: int) -> Array:

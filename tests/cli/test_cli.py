@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from snn2chip import artifact, zoo
-from snn2chip.training import digits
+from snn2chip.data import digits
 
 COMMANDS = ("train", "export", "run", "verify", "simulate", "compare", "inspect", "chips", "doctor")
 

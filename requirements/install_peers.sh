@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# Builds the environment in folder $1 in which tests/peers run: .venv's versions, the frameworks of peers.in on the same
+# PyTorch, and lava-dl's own networks as plain files. Run by `make test-peers`, which does so once.
+# SpikingJelly 2 needs Python 3.11 or later; PYTHON names the interpreter to use, as in install.sh.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+environment=${1:-.venv-peers}
+lava_dl=lava-dl==0.6.0
+spikingjelly=spikingjelly==0.0.0.0.14  # what most people still have: beside the newer one, for one test
+
+find_python() {
+    local candidate
+    for candidate in ${PYTHON:-python3 python3.13 python3.12 python3.11}; do
+        if "$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' >/dev/null 2>&1; then
+            echo "$candidate"
+            return
+        fi
+    done
+    echo "SpikingJelly 2 needs Python 3.11 to 3.13: install one, or name it: make PYTHON=python3.12 test-peers" >&2
+    return 1
+}
+
+python=$(find_python)
+PYTHON=$python requirements/install.sh "$environment"
+python=$environment/bin/python
+export UV_SYSTEM_CERTS=true
+index=$("$python" -m pip config list | sed -n "s/^[a-z]*\.index-url='\(.*\)'\$/\1/p" | tail -n 1)
+[ -z "$index" ] || export UV_DEFAULT_INDEX=${UV_DEFAULT_INDEX:-$index}
+install() { "$python" -m uv pip install --quiet --python "$python" "$@"; }
+install --compile-bytecode --requirement requirements/peers.in \
+    --constraint requirements/lock.txt --constraint requirements/peers.txt \
+    --override requirements/peers-overrides.txt
+install --no-deps --target "$environment/share/spikingjelly-0.0.0.0.14" "$spikingjelly"
+
+# lava-dl is made for Python 3.10 and NumPy 1, and its wheel installs a package called `tests`: only files are taken.
+networks=$environment/share/lava-dl
+if [ ! -e "$networks" ]; then
+    download=$(mktemp -d "$environment/lava-dl.XXXXXX")
+    trap 'rm -rf "$download"' EXIT
+    "$python" -m pip download --quiet --no-deps --ignore-requires-python --only-binary :all: --dest "$download" "$lava_dl"
+    "$python" requirements/lava_dl_networks.py "$download"/lava_dl-*.whl "$download/networks"
+    mkdir -p "$(dirname "$networks")"
+    mv "$download/networks" "$networks"
+fi
