@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from snn2chip.frontend import ImportOptions
+    from snn2chip.quantize import Precision
 
 Report = Callable[[str], None]
 Backend = Literal["reference", "torch", "onnxruntime", "lava"]
@@ -73,8 +74,9 @@ def compile_file(
 
     Args:
         model: path of a model file of any kind in ``docs/importing.md``.
-        calibration: ``.npz`` with real inputs ``x`` (and ``y``) that travel with the artifact; by default the test
-            split of the checkpoint's data set, where this project knows it.
+        calibration: ``.npz`` with real inputs ``x`` (and ``y``): scales, biases and thresholds are calibrated on them,
+            and they travel with the artifact. Without it nothing is calibrated, and the test split of the checkpoint's
+            data set travels along where this project knows it.
         bits: weight bits, 2..8 (8 where None); not for a file that is quantized already.
         options: what the file does not say about itself.
     """
@@ -89,11 +91,21 @@ def compile_file(
         samples = _known_samples(loaded.metadata) if given is None else given
         graph = loaded.graph
         if not loaded.integer:
-            graph = quantize(graph, Precision(DEFAULT_BITS if bits is None else bits))
+            precision = Precision(DEFAULT_BITS if bits is None else bits)
+            graph = quantize(graph, precision) if given is None else _calibrated(graph, precision, given)
         kept = None if samples is None else _kept_samples(graph, samples)
     except UserError as error:
         raise type(error)(f"{loaded.path}: {error}") from None
     return Compiled(graph, loaded.name, loaded.class_names, loaded.metadata, kept)
+
+
+def _calibrated(graph: Graph, precision: Precision, given: Samples) -> Graph:
+    from snn2chip.quantize.calibration import calibration_data
+    from snn2chip.quantize.post_training import calibrated
+
+    data = calibration_data(graph, {}, given)
+    assert data.inputs is not None
+    return calibrated(graph, precision, data.inputs)
 
 
 def compile_module(

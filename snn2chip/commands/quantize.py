@@ -15,12 +15,13 @@ if TYPE_CHECKING:
     from snn2chip.frontend import Loaded
     from snn2chip.quantize.calibration import CalibrationData
     from snn2chip.quantize.cost import Cost
-    from snn2chip.quantize.post_training import PostTraining, Quantized
+    from snn2chip.quantize.post_training import Pass, PostTraining, Quantized
 
 _DETAILS = """\
 Post-training quantization: weights of 2 to 8 bits with a scale per output channel, biases and thresholds corrected on
 calibration inputs. The calibration inputs are those of --calibration, or of the training part of the model's data set
-where that comes with snn2chip. 'snn2chip export' takes the file that this writes."""
+where that comes with snn2chip. With --qat the integer network is then trained further on inputs with classes.
+'snn2chip export' takes the file that this writes."""
 
 
 def add(commands: Any) -> None:
@@ -32,6 +33,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--json", metavar="FILE", help="write the costs there ('-': to standard output alone)")
     parser.add_argument("--calibration", metavar="X.npz", help="real inputs x (and classes y) to calibrate on")
     _add_choices(parser)
+    _add_fine_tuning(parser)
     add_import_options(parser)
 
 
@@ -50,6 +52,17 @@ def _add_choices(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--shift-thresholds", action="store_true", help="make thresholds powers of two")
 
 
+def _add_fine_tuning(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("quantization-aware fine-tuning, on the integers that are exported")
+    group.add_argument("--qat", action="store_true", help="train weights, biases, thresholds and scales after rounding")
+    group.add_argument(
+        "--qat-data", metavar="X.npz", help="inputs x and classes y (default: the model's training part)"
+    )
+    group.add_argument("--qat-epochs", type=int, default=20, metavar="N", help="passes over them (default 20)")
+    group.add_argument("--qat-rate", type=float, default=1e-3, metavar="R", help="learning rate (default 0.001)")
+    group.add_argument("--seed", type=int, default=0, help="of the order and the held-out part (default 0)")
+
+
 def _execute(options: argparse.Namespace) -> int:
     from snn2chip import artifact, files, frontend, terminal
     from snn2chip.quantize.calibration import calibration_data
@@ -66,11 +79,15 @@ def _execute(options: argparse.Namespace) -> int:
         try:
             data = calibration_data(loaded.graph, loaded.metadata, given)
             settings = _settings(options, data)
-            quantized = finish(start(loaded.graph, settings), passes(settings, data.inputs, report), report)
+            stages = passes(settings, data.inputs, report)
+            if options.qat:
+                stages.append(_fine_tuning(options, loaded, report))
+            quantized = finish(start(loaded.graph, settings), stages, report)
             account = _account(loaded, quantized, data, report)
         except UserError as error:
             raise type(error)(f"{loaded.path}: {error}") from None
     document = _document(loaded, settings, data, quantized, account)
+    document["fine_tuning"] = _fine_tuning_document(options)
     _write(out, loaded, quantized, document)
     if options.json:
         files.write_or_print(options.json, files.canonical_json(document))
@@ -107,6 +124,18 @@ def _settings(options: argparse.Namespace, data: CalibrationData) -> PostTrainin
     )
 
 
+def _fine_tuning(options: argparse.Namespace, loaded: Loaded, report: Any) -> Pass:
+    from snn2chip import artifact
+    from snn2chip.quantize.calibration import training_part
+    from snn2chip.quantize.qat import FineTuning, fine_tuning_pass
+
+    settings = FineTuning(epochs=options.qat_epochs, learning_rate=options.qat_rate, seed=options.seed)
+    samples = artifact.read_samples(options.qat_data) if options.qat_data else training_part(loaded.metadata)
+    if samples is None or samples.y is None:
+        raise UserError("fine-tuning needs inputs with classes: give an .npz with x and y, with --qat-data X.npz")
+    return fine_tuning_pass(settings, samples.x, samples.y, report)
+
+
 def _layer_bits(text: str) -> dict[str, int]:
     found: dict[str, int] = {}
     for part in filter(None, text.split(",")):
@@ -125,6 +154,12 @@ def _account(loaded: Loaded, quantized: Quantized, data: CalibrationData, report
         return cost(quantized)
     report("comparing spikes with the float network's")
     return cost(quantized, agreement(loaded.graph, quantized.graph, data.comparison.x, data.comparison.y))
+
+
+def _fine_tuning_document(options: argparse.Namespace) -> dict[str, Any] | None:
+    if not options.qat:
+        return None
+    return {"epochs": options.qat_epochs, "learning_rate": options.qat_rate, "seed": options.seed}
 
 
 def _document(

@@ -117,7 +117,7 @@ def time_of(value: Shaped) -> Time:
     if not isinstance(value, Combination):
         return value.time
     found = EVERY
-    for time in times(value):
+    for time in sorted(times(value), key=str):  # so that an error says the same every time
         found = same_time(found, time)
     return found
 

@@ -173,7 +173,8 @@ class Trace:
 
     def map_operand(self, value: NodeValue) -> tuple[str, Axes]:
         """(node, leading axes) of a ``[..., C, H, W]`` tensor; GraphError where it is none."""
-        lead, features = self.whole_features(value)
+        self.whole_features(value)
+        lead, features = value.axes[:-3], value.axes[-3:]
         shape = self.builder.shape(value.node)
         if len(shape) != 3 or features != layout.standard((), 3, self.sizes(value)):
             raise LayoutError(f"its input has shape {self.lengths(value)}, but it needs [B, channels, height, width]")
@@ -181,8 +182,9 @@ class Trace:
 
     def flat_operand(self, value: NodeValue) -> tuple[str, Axes]:
         """(node, leading axes) of a ``[..., F]`` tensor, flattened where its node is a map."""
-        lead, features = self.whole_features(value)
-        if len(features) != 1:
+        _, features = self.whole_features(value)
+        lead = value.axes[:-1]
+        if layout.atoms(value.axes[-1:]) != layout.atoms(features):
             raise LayoutError(
                 f"its input has shape {self.lengths(value)}, but it needs [B, features]: flatten it first"
             )

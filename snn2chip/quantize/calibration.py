@@ -51,13 +51,22 @@ def calibration_data(
         chosen = _drawn(given, seed)
         source = f"{len(chosen)} given inputs"
     elif test is not None:
-        name, frames = metadata["dataset"], metadata.get("frames")
-        train = data.load(name, steps=frames if isinstance(frames, int) else None).train
-        chosen = _drawn(Samples(train.x, train.y), seed)
-        source = f"{len(chosen)} inputs of the training part of {name}"
+        train = training_part(metadata)
+        assert train is not None  # there is a test part
+        chosen = _drawn(train, seed)
+        source = f"{len(chosen)} inputs of the training part of {metadata['dataset']}"
     else:
         return CalibrationData(None, None, False, "none")
     return CalibrationData(chosen.x, held_out or chosen, held_out is not None, source)
+
+
+def training_part(metadata: Mapping[str, Any]) -> Samples | None:
+    """The training part of the data set that a model file names; None where it needs files of the user's."""
+    name, frames = metadata.get("dataset"), metadata.get("frames")
+    if data.shipped_test_part(name, frames) is None:
+        return None
+    train = data.load(str(name), steps=frames if isinstance(frames, int) else None).train
+    return Samples(train.x, train.y)
 
 
 def _drawn(samples: Samples, seed: int) -> Samples:

@@ -7,15 +7,16 @@ from dataclasses import replace
 import numpy as np
 
 from snn2chip.errors import GraphError
-from snn2chip.graph import Array, Graph, Kind, Node, frozen
-from snn2chip.ops import Add, AvgPool2d, BatchNorm2d, Conv2d, Linear
+from snn2chip.graph import Array, Graph, Kind, Node, Op, frozen
+from snn2chip.ops import Add, AvgPool2d, BatchNorm2d, Conv2d, Linear, Scale
 
 
 def fold_batch_norms(graph: Graph) -> Graph:
     """Merge every `BatchNorm2d` into the weights before it; what was folded keeps the name of the weights.
 
     It follows a convolution or linear layer, a sum of such currents (folded into each of them) or an average over them,
-    which it alone reads; or it reads spikes, and weights without padding are all that reads it.
+    which it alone reads; or it reads spikes, and weights without padding are all that reads it. One that only scales,
+    by positive gains, becomes a `Scale`.
     Raises: GraphError naming the batch norm where none of this holds.
     """
     folding = _Folding(graph)
@@ -44,12 +45,22 @@ class _Folding:
 
     def _fold(self, node: Node, norm: BatchNorm2d) -> None:
         (source,) = node.inputs
-        self._renamed[node.name] = self._renamed.get(source, source)
+        target = self._renamed.get(source, source)
         if self._graph.signals[source].kind is Kind.SPIKE:
             self._check_readers(node)
             self._waiting[node.name] = norm
+        elif (layers := self._layers(target, norm, node, node.name)) is not None:
+            for layer, share in layers:
+                self.nodes[layer.name] = replace(layer, op=_before(layer.op, share))
+        elif not norm.offset.any() and (norm.gain > 0).all():  # only another unit
+            self.nodes[node.name] = Node(node.name, Scale(norm.gain), (target,))
+            return
         else:
-            self._absorb(self._renamed[node.name], norm, node, node.name)
+            raise GraphError(
+                f"node {node.name!r} (BatchNorm2d) reads {target!r} ({self.nodes[target].kind}): it must follow a "
+                "Conv2d or Linear, or a sum or average of such, that nothing else reads"
+            )
+        self._renamed[node.name] = target
 
     def _check_readers(self, node: Node) -> None:
         for name in self._graph.consumers[node.name]:
@@ -61,32 +72,34 @@ class _Folding:
                 )
 
     def _readers(self, name: str, before: str) -> set[str]:
-        """What reads `name`, or a batch norm that was folded into it, other than through the batch norm `before`."""
-        folded = {found for found, into in self._renamed.items() if into == name}
-        emitted = (folded | {name}) - {before}
-        return {reader for found in emitted for reader in self._graph.consumers[found]} - (folded - {before})
+        """What reads `name`, or a batch norm that was folded into it; `before` is the batch norm at hand."""
+        folded = {found for found, into in self._renamed.items() if into == name} - {before}
+        return {reader for found in folded | {name} for reader in self._graph.consumers[found]} - folded
 
-    def _absorb(self, name: str, norm: BatchNorm2d, node: Node, reader: str) -> None:
-        """Scale and shift what `name` emits, as far back as it takes to reach weights."""
+    def _layers(self, name: str, norm: BatchNorm2d, node: Node, reader: str) -> list[tuple[Node, BatchNorm2d]] | None:
+        """The weights to scale and shift so that what `name` emits is normalised; None where that cannot be."""
         target = self.nodes[name]
-        alone = self._readers(name, before=node.name) == {reader}
-        if isinstance(target.op, (Conv2d, Linear)) and alone:
-            self.nodes[name] = replace(target, op=_before(target.op, norm))
-        elif isinstance(target.op, Add) and alone and len(set(target.inputs)) == len(target.inputs):
-            for k, operand in enumerate(target.inputs):  # the offset is added once
-                share = norm if k == 0 else BatchNorm2d(norm.gain, frozen(np.zeros_like(norm.offset)))
-                self._absorb(operand, share, node, name)
-        elif isinstance(target.op, AvgPool2d) and alone and target.op.padding == (0, 0):
-            self._absorb(target.inputs[0], norm, node, name)
-        else:
-            raise GraphError(
-                f"node {node.name!r} (BatchNorm2d) reads {name!r} ({target.kind}): it must follow a Conv2d or Linear, "
-                "or a sum or average of such, that nothing else reads"
-            )
+        if self._readers(name, before=node.name) != {reader}:
+            return None
+        if isinstance(target.op, (Conv2d, Linear)):
+            return [(target, norm)]
+        if isinstance(target.op, AvgPool2d) and target.op.padding == (0, 0):
+            return self._layers(target.inputs[0], norm, node, name)
+        if not isinstance(target.op, Add) or len(set(target.inputs)) < len(target.inputs):
+            return None
+        found: list[tuple[Node, BatchNorm2d]] = []
+        for k, operand in enumerate(target.inputs):  # the offset is added once
+            share = norm if k == 0 else BatchNorm2d(norm.gain, frozen(np.zeros_like(norm.offset)))
+            layers = self._layers(operand, share, node, name)
+            if layers is None:
+                return None
+            found += layers
+        return found
 
 
-def _before(op: Conv2d | Linear, norm: BatchNorm2d) -> Conv2d | Linear:
+def _before(op: Op, norm: BatchNorm2d) -> Conv2d | Linear:
     """The weights whose output is normalised."""
+    assert isinstance(op, (Conv2d, Linear))
     weight = op.weight * norm.gain.reshape((-1,) + (1,) * (op.weight.ndim - 1))
     bias = norm.offset if op.bias is None else op.bias * norm.gain + norm.offset
     return replace(op, weight=frozen(weight, np.float64), bias=frozen(bias, np.float64))

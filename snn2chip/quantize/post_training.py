@@ -163,6 +163,11 @@ def post_training(
     return finish(start(graph, settings), passes(settings, inputs, report), report)
 
 
+def calibrated(graph: Graph, precision: Precision, inputs: Array, report: Report = quiet) -> Graph:
+    """The integer graph by the defaults of `PostTraining`, from all given inputs."""
+    return post_training(graph, PostTraining(precision), inputs, report).graph
+
+
 def finish(state: State, stages: Iterable[Pass], report: Report = quiet) -> Quantized:
     """Run `stages` on `state`, and round what they leave."""
     for stage in stages:

@@ -130,12 +130,13 @@ def _digits(name: str, label: str, **changes: Any) -> Recipe:
 
 
 def _event_digits(name: str, label: str, **changes: Any) -> Recipe:
-    shape = {"width": 16, "blocks_per_stage": [1, 1], "strides": [2, 2], "in_channels": 2, "classes": 10}
+    shape = {"width": 24, "blocks_per_stage": [1, 1], "strides": [2, 2], "in_channels": 2, "classes": 10}
     return Recipe(
         name,
         label,
         {"block": "sparse", **shape, **changes},
         epochs=20,
+        learning_rate=0.012,
         dataset="event-digits",
         augmentation=augmentation.NONE,
         crop_padding=1,

@@ -60,7 +60,7 @@ FLATTENED: dict[str, Body] = {
     "module": lambda net, s: nn.Flatten()(s),
     "contiguous": lambda net, s: s.contiguous().clone().detach().to(s.device).view(s.shape[0], -1),
     "after a new axis": lambda net, s: s.unsqueeze(1).squeeze(1)[..., None].flatten(1),
-    "unflattened and back": lambda net, s: s.flatten(2).unflatten(2, (4, 4)).flatten(1),
+    "unflattened and back": lambda net, s: s.flatten(2).unflatten(2, (4, 4)).flatten(1),  # type: ignore[no-untyped-call]
     "transposed twice": lambda net, s: s.transpose(2, 3).permute(0, 1, 3, 2).flatten(1),
     "all of it": lambda net, s: s[:, :, 0:4].flatten(1),
 }

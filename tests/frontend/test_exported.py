@@ -27,12 +27,14 @@ class Heaviside(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
         ctx.save_for_backward(x)
-        return (x > 0).to(x.dtype)
+        spikes: Tensor = (x > 0).to(x.dtype)
+        return spikes
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
-        return gradients[0] / (1 + x * x)
+        slope: Tensor = gradients[0] / (1 + x * x)
+        return slope
 
 
 class Neuron(nn.Module):
@@ -162,11 +164,12 @@ class Buffered(nn.Module):
         super().__init__()
         self.fc = nn.Linear(6, 4)
         self.fc.weight.data = torch.randint(-64, 97, (4, 6), generator=torch.Generator().manual_seed(1)) / 64
+        self.v: Tensor
         self.register_buffer("v", torch.zeros(3, 4))
 
     def forward(self, x: Tensor) -> Tensor:
         v = self.v * 0.5 + self.fc(x)
-        spikes = (v >= 1).float()
+        spikes: Tensor = (v >= 1).float()
         self.v = v * (1 - spikes)
         return spikes
 

@@ -66,13 +66,12 @@ def _recording(model: nn.Module, outputs: dict[str, list[torch.Tensor]]) -> Iter
 
 def _per_step(found: list[torch.Tensor], batch: int, steps: int, layout: Layout) -> torch.Tensor:
     """``[B, T, ...]`` from one tensor a step, or from one tensor for all of them."""
+    if layout in ("BT", "B*T"):
+        (every,) = found
+        return every if layout == "BT" else every.reshape(batch, steps, *every.shape[1:])
     if len(found) == steps and found[0].shape[0] == batch:
         return torch.stack(found, 1)
     (every,) = found
-    if layout == "BT":
-        return every
-    if layout == "B*T":
-        return every.reshape(batch, steps, *every.shape[1:])
     assert every.shape[:2] == (steps, batch)
     return every.transpose(0, 1)
 

@@ -21,7 +21,7 @@ RESETS = ("subtract", "zero", "none")
 class Looped(nn.Module):
     """A linear layer and a neuron over the frames ``[T, B, F]``, with its state passed from step to step."""
 
-    def __init__(self, neuron: nn.Module) -> None:
+    def __init__(self, neuron: Any) -> None:
         super().__init__()
         self.fc, self.neuron = weights(), neuron
 
@@ -112,7 +112,7 @@ def test_models_that_keep_their_state() -> None:
 class Read(nn.Module):
     """The membrane of the last neuron is the output."""
 
-    def __init__(self, last: nn.Module) -> None:
+    def __init__(self, last: Any) -> None:
         super().__init__()
         self.fc, self.neuron, self.head, self.last = weights(), snn.Leaky(beta=0.5), nn.Linear(20, 3), last
         self.head.weight.data = torch.round(self.head.weight.data * 64) / 64

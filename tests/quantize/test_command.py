@@ -182,3 +182,17 @@ def test_the_float_network_is_the_one_that_was_trained(run: Run) -> None:
     found = json.loads(Path("cost.json").read_text())["cost"]["agreement"]["float_accuracy"]
     checkpoint = frontend.read("model.pt")
     assert found == pytest.approx(checkpoint.metadata["accuracy"], abs=1e-9)
+
+
+def test_export_calibrates_on_the_inputs_that_it_is_given(run: Run) -> None:
+    train = digits.load().train
+    np.savez("x.npz", x=train.x[:100], y=train.y[:100])
+    plain, calibrated = (api.compile_file("model.pt", given, bits=3) for given in (None, "x.npz"))
+    assert calibrated.graph.digest != plain.graph.digest
+    assert calibrated.samples is not None
+    assert len(calibrated.samples) == 100
+    test = digits.load().test
+    accuracies = [
+        np.mean(engine.run(found.graph, test.x).sum(axis=1).argmax(axis=1) == test.y) for found in (plain, calibrated)
+    ]
+    assert accuracies[1] >= accuracies[0]

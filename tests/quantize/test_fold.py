@@ -62,6 +62,13 @@ def folding_cases() -> dict[str, list[Node]]:
             Node("norm", NORM, ("pool",)),
             Node("if", NEURON, ("norm",)),
         ],
+        "a scale that others read around": [
+            Node("conv", Conv2d(PAIR), ("real",)),
+            Node("half", BatchNorm2d(frozen(np.array([0.5, 2.0])), frozen(np.zeros(2))), ("conv",)),
+            Node("if", NEURON, ("conv",)),
+            Node("if2", NEURON, ("half",)),
+            Node("sum", Add(), ("if", "if2")),
+        ],
         "spikes": [
             Node("conv", Conv2d(PAIR), ("real",)),
             Node("first", NEURON, ("conv",)),
