@@ -96,8 +96,9 @@ class IntegerRun:
     def _leaky_integrator(self, node: Node, inputs: list[Tensor]) -> Tensor:
         op: Any = self._others[node.name]
         before = self._state.get(node.name)
-        value = inputs[0] * 2**op.fraction_bits
-        value = value if before is None else value + self._leaked(before, op)
+        value: Tensor = inputs[0] * 2**op.fraction_bits
+        if before is not None:
+            value = value + self._leaked(before, op)
         self._state[node.name] = value
         return value
 
