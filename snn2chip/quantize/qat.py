@@ -93,6 +93,8 @@ def fine_tune(
     as_frames(network, inputs)  # refuses what does not fit
     if len(labels) != len(inputs) or len(inputs) < 2:
         raise UserError(f"fine-tuning got {len(inputs)} inputs and {len(labels)} labels: give a label for each of them")
+    if choices.shift_thresholds:
+        raise UserError("fine-tuning moves thresholds, which then are no powers of two: leave one of the two out")
     model = Trainable(network, precision, choices)
     training = _Training(model, settings, inputs, labels.astype(np.int64), augment)
     ranks = [training.rank()]

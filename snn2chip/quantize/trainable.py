@@ -20,6 +20,7 @@ from snn2chip.errors import GraphError
 from snn2chip.graph import Array, Graph, Interval, Node, Op, frozen
 from snn2chip.kernels import FLOAT32_EXACT
 from snn2chip.ops import LIF, Conv2d, LeakyIntegrator, Linear, MultiLevelIF, SpikingNeuron
+from snn2chip.quantize.branches import is_identity
 from snn2chip.quantize.choices import Choices, Precision
 from snn2chip.quantize.fold import per_input
 from snn2chip.quantize.integer import Rounding
@@ -44,7 +45,9 @@ class Trainable(nn.Module):
         self.log_units = nn.Parameter(self.tensor(np.log(self.rounding.class_units)))
         self._layers = {node.name: _Layer(self, node) for node in self.rounding.classes.layers}
         synapses = {
-            node.name: node.op for node in self.rounding.classes.layers if isinstance(node.op, (Conv2d, Linear))
+            node.name: node.op
+            for node in self.rounding.classes.layers
+            if isinstance(node.op, (Conv2d, Linear)) and not is_identity(node.op)  # an identity has nothing to learn
         }
         self._weights = nn.ParameterDict({_key(n): self._parameter(op.weight) for n, op in synapses.items()})
         self._biases = nn.ParameterDict(
@@ -81,7 +84,8 @@ class Trainable(nn.Module):
         found: dict[str, Tensor] = {}
         for name, layer in self._layers.items():
             unit = self.unit(name)
-            found[f"{name}/weight"] = layer.rounded(self._weights[_key(name)], unit)
+            weight = self._weights.get(_key(name), layer.weight)
+            found[f"{name}/weight"] = layer.rounded(weight, unit)
             if _key(name) in self._biases:
                 found[f"{name}/bias"] = round_through(self._biases[_key(name)] / unit)
         for name, node in self._free.items():
@@ -127,7 +131,7 @@ class Trainable(nn.Module):
 
     def _exported(self, node: Node, integers: Mapping[str, Array], units: Mapping[str, Array]) -> Node:
         op = node.op
-        if not isinstance(op, (Conv2d, Linear)):
+        if not isinstance(op, (Conv2d, Linear)) or is_identity(op):
             return node
         unit, source = units[node.name], self._layers[node.name].source_unit
         weight = integers[f"{node.name}/weight"] * unit.reshape((-1,) + (1,) * (op.weight.ndim - 1)) / source
@@ -142,11 +146,14 @@ class _Layer:
         assert isinstance(node.op, (Conv2d, Linear))
         self.limit = owner.rounding.limit(node)
         self.source_unit = per_input(node.op, owner.rounding.spikes[node.inputs[0]])
-        self._source = owner.tensor(self.source_unit)
+        self.weight = torch.tensor(node.op.weight, dtype=torch.float64)
+        self._source = torch.tensor(np.asarray(self.source_unit), dtype=torch.float64)
+        self._dtype = owner.dtype
 
     def rounded(self, weight: Tensor, unit: Tensor) -> Tensor:
-        counts = weight * self._source / unit.reshape((-1,) + (1,) * (weight.ndim - 1))
-        return round_through(counts.clamp(-self.limit, self.limit))
+        """In float64, as `Rounding` does it: an identity's weight is rounded there once more."""
+        counts = weight.double() * self._source / unit.double().reshape((-1,) + (1,) * (weight.ndim - 1))
+        return round_through(counts.clamp(-self.limit, self.limit)).to(self._dtype)
 
 
 def _float_type(integer: Graph) -> torch.dtype:

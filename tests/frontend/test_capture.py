@@ -160,7 +160,7 @@ class Sigmoid(nn.Module):
         (nn.Conv2d(1, 1, 3, padding=1, padding_mode="reflect"), r"module 'body' \(Conv2d\): pad is not supported"),
         (nn.AvgPool2d(3, 1, 1, count_include_pad=False), r"module 'body' \(AvgPool2d\): its divisor differs"),
         (networks.MultiLevelIF(4, steps=2), r"module 'body' \(MultiLevelIF\): it runs 2 steps"),
-        (nn.Sequential(nn.Conv2d(1, 1, 1), nn.ReLU()), r"module 'body\.1' \(ReLU\): relu is not supported"),
+        (nn.Sequential(nn.Conv2d(1, 8, 3), nn.ReLU()), r"module 'body\.1' \(ReLU\): relu is not supported"),
         (nn.LSTM(8, 8), r"Wrapped.*: its forward cannot be traced: LSTM"),
     ],
 )

@@ -141,6 +141,12 @@ def test_labels_that_do_not_fit_are_refused() -> None:
         fine_tune(network, Precision(4), Choices(), case.inputs[:20], labels[:19])
 
 
+def test_thresholds_that_are_shifts_are_not_fine_tuned() -> None:
+    network, case, labels = _digits_network()
+    with pytest.raises(UserError, match="powers of two"):
+        fine_tune(network, Precision(4), Choices(shift_thresholds=True), case.inputs[:20], labels[:20])
+
+
 def test_the_command_fine_tunes_and_writes_what_export_takes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
