@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from snn2chip import interpreter
-from snn2chip.errors import UserError
+from snn2chip.errors import GraphError, UserError
 from snn2chip.graph import Array, Graph
 from snn2chip.hw_models import pricing
 from snn2chip.hw_models.activity import Activity
@@ -75,6 +75,8 @@ def simulate(
     model, placement = _model(network, chip)
     activity = model.activity(len(inputs))
     outputs = execute(network.graph, fed, [activity], batch_size)
+    if network.graph is not graph:
+        _check_same(graph, inputs, execute, batch_size, outputs)
     layers, latency = model.layers(activity), model.latency(activity)
     return NetworkReport(
         label=label,
@@ -92,6 +94,12 @@ def simulate(
         placement=None if placement is None else placement.document(),
         notes=tuple(notes_on(chip, placement, layers, latency, lowering is not None)),
     )
+
+
+def _check_same(graph: Graph, inputs: Array, execute: Execute, batch_size: int, outputs: Array) -> None:
+    """A lowering that changed the network would price another one."""
+    if not np.array_equal(execute(graph, inputs, (), batch_size), outputs):
+        raise GraphError("what the chip would run gives other logits than the network: its figures would be another's")
 
 
 def _model(network: Network, chip: Chip) -> tuple[Model, Placement | None]:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from snn2chip.errors import GraphError
-from snn2chip.graph import Graph, Node, frozen, parameters
+from snn2chip.graph import Graph, Kind, Node, frozen, parameters
 from snn2chip.ops import (
     LIF,
     Add,
@@ -35,7 +35,7 @@ _CHANNELWISE = (LIF, LeakyIntegrator, MaxPool2d, MultiLevelIF, SumPool2d, Upsamp
 
 
 def split_concats(graph: Graph) -> Graph:
-    """The same integer network without `Concat`, but for one that the readout reads.
+    """The same integer network without `Concat`, but for currents that the readout reads side by side.
 
     Parts of a node ``x`` are called ``x.part0``, ``x.part1``, and so on. Raises: GraphError, naming the node, where
     what reads a concatenation cannot read its parts.
@@ -132,10 +132,19 @@ class _Splitting:
         self.parts[node.name] = tuple(made)
 
     def readout(self, node: Node, op: Readout) -> None:
-        parts = self.parts[node.inputs[0]]
-        joined = self.graph[node.inputs[0]]
-        name = self.add(joined, joined.name, Concat(), parts, sum(self.channels[part] for part in parts))
-        self.add(node, node.name, op, (name,), self.channels[name])
+        """Spikes reach their classes through weights of 1; currents stay joined."""
+        parts, joined = self.parts[node.inputs[0]], self.graph[node.inputs[0]]
+        classes = sum(self.channels[part] for part in parts)
+        if self.graph.signals[joined.name].kind is not Kind.SPIKE:
+            self.add(joined, joined.name, Concat(), parts, classes)
+            self.add(node, node.name, op, (joined.name,), classes)
+            return
+        weight, made = np.eye(classes, dtype=np.int8), []
+        for index, (part, (first, last)) in enumerate(zip(parts, self.ranges(parts), strict=True)):
+            own = Linear(frozen(weight[:, first:last]))
+            made.append(self.add(node, f"{node.name}.part{index}", own, (part,), classes))
+        total = self.add(node, f"{node.name}.sum", Add(), tuple(made), classes)
+        self.add(node, node.name, op, (total,), classes)
 
     def ranges(self, parts: tuple[str, ...]) -> list[tuple[int, int]]:
         """First channel of each part and the one behind its last, within the concatenation."""

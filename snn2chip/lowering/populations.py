@@ -25,6 +25,7 @@ from snn2chip.lowering.max_pool import neurons_before_maxima
 from snn2chip.ops import (
     LIF,
     Add,
+    Concat,
     Conv2d,
     Flatten,
     Input,
@@ -344,6 +345,8 @@ def _trace(graph: Graph, homes: set[str], target: Node, name: str) -> Iterator[_
         yield from _trace(graph, homes, target, node.inputs[0])
     elif isinstance(node.op, Flatten) and graph.signals[name].kind is Kind.SPIKE:
         yield from _from_population(graph, homes, name, target, Add())
+    elif isinstance(node.op, Concat):
+        raise GraphError(f"node {name!r} (Concat) joins currents for the readout, which no core holds together")
     else:
         raise GraphError(
             f"node {name!r} ({node.kind}) stands between synapses and neuron {target.name!r}: move it behind"

@@ -184,7 +184,7 @@ class _Lowering:
         if isinstance(node.op, (Conv2d, Linear)):
             return self.weighted(node, node.op, copies)
         if isinstance(node.op, LeakyIntegrator):
-            fading = LeakyIntegrator(frozen(np.repeat(node.op.decay, copies)))
+            fading = replace(node.op, decay=frozen(np.repeat(node.op.decay, copies)))
             return [self.add(name, fading, self.join(name, self.currents(node.inputs[0], copies)))]
         raise GraphError(f"node {name!r} ({node.kind}) reads currents, which binary spikes cannot carry: put it behind")
 

@@ -21,7 +21,7 @@ from snn2chip.hw_models.simulate import simulate
 from snn2chip.lowering import Network, Role, to_populations
 from snn2chip.lowering.populations import Synapse
 from snn2chip.ops import Add, Conv2d, Linear
-from tests.differential.strategies import EVERY_OP, Case, cases
+from tests.differential.strategies import EVERYTHING, Case, cases
 from tests.hw.networks import images, residual, unit
 
 Tensors = dict[str, Array]
@@ -53,7 +53,7 @@ def population_network(case: Case) -> Network:
 
 
 @settings(max_examples=60)
-@given(cases(max_steps=4, **EVERY_OP))
+@given(cases(max_steps=4, **EVERYTHING))
 def test_operations_are_events_times_fan_out(few_cores: Chip, case: Case) -> None:
     network = population_network(case)
     tensors = recorded(network.graph, case.inputs)
@@ -73,7 +73,7 @@ def test_operations_are_events_times_fan_out(few_cores: Chip, case: Case) -> Non
 
 
 @settings(max_examples=60)
-@given(cases(max_steps=4, **EVERY_OP))
+@given(cases(max_steps=4, **EVERYTHING))
 def test_placement_changes_messages_and_hops_but_no_operation(few_cores: Chip, many_cores: Chip, case: Case) -> None:
     population_network(case)
     few, many = (simulate(case.graph, case.inputs, None, chip) for chip in (few_cores, many_cores))
@@ -85,7 +85,7 @@ def test_placement_changes_messages_and_hops_but_no_operation(few_cores: Chip, m
 
 
 @settings(max_examples=40)
-@given(cases(max_steps=3, max_batch=3, **EVERY_OP))
+@given(cases(max_steps=3, max_batch=3, **EVERYTHING))
 def test_counts_add_over_inputs(few_cores: Chip, case: Case) -> None:
     population_network(case)
     whole = simulate(case.graph, case.inputs, None, few_cores)
@@ -99,7 +99,7 @@ def test_counts_add_over_inputs(few_cores: Chip, case: Case) -> None:
 
 
 @settings(max_examples=40)
-@given(cases(max_steps=4, **EVERY_OP))
+@given(cases(max_steps=4, **EVERYTHING))
 def test_work_of_every_core_and_step_against_a_plain_count(many_cores: Chip, case: Case) -> None:
     network = population_network(case)
     tensors = recorded(network.graph, case.inputs)

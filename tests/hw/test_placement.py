@@ -15,7 +15,7 @@ from snn2chip.hw_models.chip import Chip, load_chip
 from snn2chip.hw_models.placement import Needs, fit, limits_of, place
 from snn2chip.hw_models.simulate import simulate
 from snn2chip.lowering import to_populations
-from tests.differential.strategies import EVERY_OP, graphs
+from tests.differential.strategies import EVERYTHING, graphs
 from tests.hw.networks import chain, graded_skip, images, residual, unit
 
 
@@ -26,7 +26,7 @@ def tight(tmp_path_factory: pytest.TempPathFactory) -> Chip:
 
 
 @settings(max_examples=80)
-@given(graphs(max_steps=2, **EVERY_OP))
+@given(graphs(max_steps=2, **EVERYTHING))
 def test_every_neuron_has_one_core_and_every_limit_is_kept_or_named(tight: Chip, graph: Graph) -> None:
     try:
         network = to_populations(graph)

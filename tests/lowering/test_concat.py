@@ -9,10 +9,11 @@ from hypothesis import given, reject, settings
 from snn2chip import interpreter, spec
 from snn2chip.errors import GraphError
 from snn2chip.graph import Graph, Node, frozen
+from snn2chip.lowering import to_populations, to_unary
 from snn2chip.lowering.concat import split_concats
 from snn2chip.ops import Add, Concat, Conv2d, Flatten, Input, Linear, MultiLevelIF, Readout
 from tests.differential.comparison import assert_same, executed
-from tests.differential.strategies import EVERY_OP, Case, cases
+from tests.differential.strategies import EVERYTHING, Case, cases
 
 
 def _split(graph: Graph) -> Graph:
@@ -26,7 +27,7 @@ def _split(graph: Graph) -> Graph:
 
 
 @settings(max_examples=150)
-@given(cases(**EVERY_OP))
+@given(cases(**EVERYTHING))
 def test_every_integer_is_the_same(case: Case) -> None:
     split = _split(case.graph)
     read = {name for node in split.of_kind(Concat) for name in split.consumers[node.name]}
@@ -90,7 +91,26 @@ def test_a_group_of_channels_across_parts_is_refused_by_name() -> None:
         split_concats(Graph(nodes, 1))
 
 
-def test_what_the_readout_reads_stays_joined() -> None:
+def test_spikes_that_the_readout_reads_side_by_side_reach_their_classes() -> None:
     graph = _joined(Node("flat", Flatten(), ("both",)), Node("logits", Readout(), ("flat",)))
     x = np.random.default_rng(0).integers(0, 4, (5, 2, 2, 2)).astype(np.uint8)
-    assert (interpreter.run(split_concats(graph), x) == interpreter.run(graph, x)).all()
+    split = split_concats(graph)
+    assert not split.of_kind(Concat)
+    assert (interpreter.run(split, x) == interpreter.run(graph, x)).all()
+    assert to_populations(graph)["logits"].operation == "Linear + Add + Readout"
+    lowered = to_unary(graph)
+    assert (interpreter.run(lowered.graph, lowered.encode(x)) == interpreter.run(graph, x)).all()
+
+
+def test_currents_that_the_readout_reads_side_by_side_fit_no_core() -> None:
+    one, other = (Linear(frozen(np.ones((2, 8)), np.int8)) for _ in "ab")
+    nodes = (
+        Node("x", Input((8,), 3)),
+        Node("one", one, ("x",)),
+        Node("other", other, ("x",)),
+        Node("both", Concat(), ("one", "other")),
+        Node("logits", Readout(), ("both",)),
+    )
+    for lower in (to_populations, to_unary):
+        with pytest.raises(GraphError, match="node 'both' \\(Concat\\)"):
+            lower(Graph(nodes, 1))

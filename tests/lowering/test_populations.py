@@ -11,7 +11,7 @@ from snn2chip.graph import Graph, Node, Region, frozen
 from snn2chip.hw_models.traffic import met_and_places
 from snn2chip.lowering import Network, Role, to_populations
 from snn2chip.ops import Conv2d, Flatten, Input, MultiLevelIF, Readout, SumPool2d
-from tests.differential.strategies import EVERY_OP, Case, cases
+from tests.differential.strategies import EVERYTHING, Case, cases
 from tests.hw.networks import residual
 
 
@@ -58,7 +58,7 @@ def test_projections_know_weights_bias_and_widths() -> None:
 
 
 @settings(max_examples=100)
-@given(cases(**EVERY_OP))
+@given(cases(**EVERYTHING))
 def test_every_delay_closes_the_gap_to_the_source(case: Case) -> None:
     network = _network(case)
     for population in network.populations:
@@ -72,7 +72,7 @@ def test_every_delay_closes_the_gap_to_the_source(case: Case) -> None:
 
 
 @settings(max_examples=100)
-@given(cases(**EVERY_OP))
+@given(cases(**EVERYTHING))
 def test_regions_share_out_the_fan_out(case: Case) -> None:
     network = _network(case)
     for population in network.populations:

@@ -10,9 +10,21 @@ from snn2chip import interpreter
 from snn2chip.errors import GraphError
 from snn2chip.graph import Graph, Kind, Node, frozen
 from snn2chip.lowering import to_unary
-from snn2chip.ops import Add, Conv2d, Flatten, Input, Linear, MultiLevelIF, Readout, SumPool2d, Upsample2d
+from snn2chip.ops import (
+    LIF,
+    Add,
+    Conv2d,
+    Flatten,
+    Input,
+    LeakyIntegrator,
+    Linear,
+    MultiLevelIF,
+    Readout,
+    SumPool2d,
+    Upsample2d,
+)
 from snn2chip.spec import check_integer
-from tests.differential.strategies import EVERY_OP, Case, cases
+from tests.differential.strategies import EVERYTHING, Case, cases
 from tests.hw.networks import images, residual
 
 
@@ -34,13 +46,13 @@ def test_residual_networks(steps: int, levels: int, barrier: bool) -> None:
 
 
 @settings(max_examples=150)
-@given(cases(max_steps=1, max_levels=9, max_input=20, **EVERY_OP))
+@given(cases(max_steps=1, max_levels=9, max_input=20, **EVERYTHING))
 def test_random_networks_in_one_step(case: Case) -> None:
     _lowered_or_refused(case)
 
 
 @settings(max_examples=100)
-@given(cases(max_steps=5, max_levels=1, max_input=20, **EVERY_OP))
+@given(cases(max_steps=5, max_levels=1, max_input=20, **EVERYTHING))
 def test_random_binary_networks_over_several_steps(case: Case) -> None:
     _lowered_or_refused(case)
 
@@ -54,6 +66,19 @@ def _lowered_or_refused(case: Case) -> None:
     if refused:
         assert any(f"node '{node.name}" in refused for node in case.graph.nodes), refused
         assume(False)
+
+
+def test_a_current_keeps_its_fraction_and_its_rounding() -> None:
+    decay = frozen([2000], np.int32)
+    nodes = (
+        Node("x", Input((1,), 2)),
+        Node("fc", Linear(frozen([[-7]], np.int8), frozen([5], np.int32)), ("x",)),
+        Node("current", LeakyIntegrator(decay, fraction_bits=4, toward_zero=True), ("fc",)),
+        Node("neuron", LIF(frozen([40], np.int32), frozen([40], np.int32), decay, reset="zero"), ("current",)),
+        Node("logits", Readout(), ("neuron",)),
+    )
+    graph = Graph(nodes, 6)
+    assert_lowered(graph, np.array([[0], [1], [2]], np.uint8))
 
 
 def test_every_level_becomes_a_channel() -> None:
