@@ -98,8 +98,9 @@ def test_spikes_that_the_readout_reads_side_by_side_reach_their_classes() -> Non
     assert not split.of_kind(Concat)
     assert (interpreter.run(split, x) == interpreter.run(graph, x)).all()
     assert to_populations(graph)["logits"].operation == "Linear + Add + Readout"
-    lowered = to_unary(graph)
-    assert (interpreter.run(lowered.graph, lowered.encode(x)) == interpreter.run(graph, x)).all()
+    once = Graph(graph.nodes, 1)
+    lowered = to_unary(once)
+    assert (interpreter.run(lowered.graph, lowered.encode(x)) == interpreter.run(once, x)).all()
 
 
 def test_currents_that_the_readout_reads_side_by_side_fit_no_core() -> None:
