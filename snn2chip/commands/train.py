@@ -68,8 +68,10 @@ def _add_machine(parser: argparse.ArgumentParser) -> None:
 
 
 def _execute(options: argparse.Namespace) -> int:
-    from snn2chip import training
+    from snn2chip import files, training
 
+    if options.seeds is None:
+        files.check_writable(options.out)  # before anything is read or said
     recipe, dataset = _what(options)
     machine = training.Options(options.device, options.amp, tuple(options.log))
     for line in (dataset.provenance, *dataset.notes):
