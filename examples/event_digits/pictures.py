@@ -87,6 +87,7 @@ def curves(target: Path, logs: Path) -> None:
         panels[1, column].set_ylabel("validation error, %")
         panels[1, column].set_xlabel("epoch")
         panels[1, column].set_yscale("symlog", linthresh=1)
+        panels[1, column].xaxis.get_major_locator().set_params(integer=True)
         panels[0, column].legend(fontsize=8)
     target.parent.mkdir(parents=True, exist_ok=True)
     with mpl.rc_context({"svg.hashsalt": "snn2chip"}):
