@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import functools
 from typing import TYPE_CHECKING, Any
 
 from snn2chip.commands.base import command
+from snn2chip.commands.training_options import add_training_options, load_for, machine, recipe_and_data
 
 if TYPE_CHECKING:
     from snn2chip.baselines import Baseline
@@ -25,6 +27,7 @@ not trained again. DIR/fair-set.json holds every run, DIR/fair-set.csv a line a 
     parser.add_argument(
         "--bits", type=int, default=8, metavar="N", help="weight bits of the integers, 2..8 (default 8)"
     )
+    add_training_options(parser)
 
 
 def _seeds(text: str) -> list[int]:
@@ -38,10 +41,11 @@ def _execute(options: argparse.Namespace) -> int:
     from pathlib import Path
 
     from snn2chip import baselines, terminal
-    from snn2chip.training import recipes
 
     out = Path(options.out)
-    found = baselines.train(recipes.get(options.recipe), out, options.seeds, options.epochs, options.bits)
+    recipe, _ = recipe_and_data(options)
+    load = functools.partial(load_for, options)
+    found = baselines.train(recipe, out, options.seeds, options.epochs, options.bits, load, machine(options))
     rows = [_row(baseline) for baseline in found.baselines]
     print(terminal.table(("network", "seeds", "test accuracy", f"with {found.weight_bits}-bit weights"), rows))
     print(f"{out / baselines.JSON}, {out / baselines.CSV}")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from snn2chip.commands.base import command
+from snn2chip.commands.training_options import add_training_options, machine, recipe_and_data
 from snn2chip.errors import UserError
 
 if TYPE_CHECKING:
@@ -30,41 +31,7 @@ def add(commands: Any) -> None:
     seeds.add_argument("--seed", type=int, default=0, help="seed of weights, order and augmentation (default 0)")
     seeds.add_argument("--seeds", metavar="N,N,...", help="several seeds, one after the other, into MODEL-seedN.pt")
     parser.add_argument("--epochs", type=int, metavar="N", help="instead of the recipe's number")
-    _add_network(parser)
-    _add_data(parser)
-    _add_machine(parser)
-
-
-def _add_network(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("network", "instead of the recipe's")
-    group.add_argument("--block", metavar="NAME", help="residual block: sparse, sew, spiking or ms")
-    group.add_argument("--levels", type=int, metavar="N", help="levels of the neuron; 1 is binary")
-    group.add_argument("--steps", type=int, metavar="T", help="time steps, and frames of event data")
-    group.add_argument("--width", type=int, metavar="C", help="channels of the first stage")
-    group.add_argument(
-        "--activity-penalty", type=float, metavar="W", help="added to the loss per event that a synapse sees"
-    )
-
-
-def _add_data(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("data", "instead of the recipe's")
-    source = group.add_mutually_exclusive_group()
-    source.add_argument("--data", metavar="NAME|FILE", help="a known data set, an .npz, or a folder of .npy files")
-    source.add_argument("--loader", metavar="PACKAGE.MODULE:FUNCTION", help="a function that returns the data")
-    group.add_argument("--root", metavar="DIR", help="where the files of a known data set are")
-    group.add_argument("--frame-size", type=int, metavar="N", help="rows and columns of event cameras' frames")
-    group.add_argument("--unchecked-data", action="store_true", help="take CIFAR files that are not the original ones")
-
-
-def _add_machine(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("machine and logs")
-    group.add_argument(
-        "--device", default="auto", help="auto, cpu, cuda or cuda:N (default auto: a GPU if there is one)"
-    )
-    group.add_argument("--amp", action="store_true", help="mixed precision: bfloat16 on a CPU, float16 on a GPU")
-    group.add_argument(
-        "--log", action="append", default=[], metavar="KIND", help="also write csv or tensorboard; may be repeated"
-    )
+    add_training_options(parser)
 
 
 def _execute(options: argparse.Namespace) -> int:
@@ -72,13 +39,14 @@ def _execute(options: argparse.Namespace) -> int:
 
     if options.seeds is None:
         files.check_writable(options.out)  # before anything is read or said
-    recipe, dataset = _what(options)
-    machine = training.Options(options.device, options.amp, tuple(options.log))
+    recipe, dataset = recipe_and_data(options)
     for line in (dataset.provenance, *dataset.notes):
         print(f"data: {line}")
     if options.seeds is not None:
-        return _several(recipe, dataset, machine, options)
-    result = training.train(recipe, options.out, options.seed, options.epochs, dataset=dataset, options=machine)
+        return _several(recipe, dataset, machine(options), options)
+    result = training.train(
+        recipe, options.out, options.seed, options.epochs, dataset=dataset, options=machine(options)
+    )
     print(f"{options.out}: {100 * result.test_accuracy:.2f} % on the test split (best epoch: {result.best_epoch + 1})")
     return 0
 
@@ -98,24 +66,6 @@ def _several(recipe: Recipe, dataset: Dataset, machine: Options, options: argpar
     mean, deviation = 100 * result.mean, 100 * result.standard_deviation
     print(f"{result.summary}: {mean:.2f} % +- {deviation:.2f} over {len(result.runs)} seeds (mean, standard deviation)")
     return 0
-
-
-def _what(options: argparse.Namespace) -> tuple[Recipe, Dataset]:
-    """The recipe as the options change it, and the data."""
-    import dataclasses
-
-    from snn2chip import data
-    from snn2chip.training import recipes
-
-    network = {name: getattr(options, name) for name in ("block", "levels", "steps", "width")}
-    recipe = recipes.get(options.recipe).with_network(**network)
-    if options.activity_penalty is not None:
-        recipe = dataclasses.replace(recipe, activity_penalty=options.activity_penalty)
-    source = options.data or options.loader
-    dataset = data.load(
-        source or recipe.dataset, options.root, recipe.steps, options.frame_size, options.unchecked_data
-    )
-    return (recipe.on(dataset) if source else recipe), dataset
 
 
 def _numbers(text: str) -> list[int]:
