@@ -56,7 +56,8 @@ def as_frames(graph: Graph, inputs: Array) -> Array:
         raise UserError(f"the first node, {graph.input.name!r}, is no Input")
     if inputs.dtype != np.uint8:
         raise UserError(
-            f"the input has dtype {inputs.dtype}, but this network takes uint8: convert it with .astype(numpy.uint8)"
+            f"the input has dtype {inputs.dtype}, but this network takes uint8 counts 0..{op.largest}: scale and round "
+            "to these, then store uint8"
         )
     direct, frames = inputs.shape[1:] == op.shape, inputs.shape[1:] == (graph.steps, *op.shape)
     if not (direct or frames):

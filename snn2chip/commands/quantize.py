@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from snn2chip.quantize.calibration import CalibrationData
     from snn2chip.quantize.cost import Cost
     from snn2chip.quantize.post_training import Pass, PostTraining, Quantized
+    from snn2chip.quantize.qat import FineTuned
 
 _DETAILS = """\
 Post-training quantization: weights of 2 to 8 bits with a scale per output channel, biases and thresholds corrected on
@@ -58,9 +60,9 @@ def _add_fine_tuning(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--qat-data", metavar="X.npz", help="inputs x and classes y (default: the model's training part)"
     )
-    group.add_argument("--qat-epochs", type=int, default=20, metavar="N", help="passes over them (default 20)")
-    group.add_argument("--qat-rate", type=float, default=1e-3, metavar="R", help="learning rate (default 0.001)")
-    group.add_argument("--seed", type=int, default=0, help="of the order and the held-out part (default 0)")
+    group.add_argument("--qat-epochs", type=int, metavar="N", help="passes over them (default 20)")
+    group.add_argument("--qat-rate", type=float, metavar="R", help="learning rate (default 0.001)")
+    group.add_argument("--qat-seed", type=int, metavar="N", help="of order and held-out part (default 0)")
 
 
 def _execute(options: argparse.Namespace) -> int:
@@ -68,6 +70,7 @@ def _execute(options: argparse.Namespace) -> int:
     from snn2chip.quantize.calibration import calibration_data
     from snn2chip.quantize.post_training import finish, passes, start
 
+    _check_fine_tuning(options)
     out = _out(options)
     for path in (str(out), options.json):
         files.check_writable(path)
@@ -80,21 +83,33 @@ def _execute(options: argparse.Namespace) -> int:
             data = calibration_data(loaded.graph, loaded.metadata, given)
             settings = _settings(options, data)
             stages = passes(settings, data.inputs, report)
+            tuned: list[FineTuned] = []
             if options.qat:
-                stages.append(_fine_tuning(options, loaded, report))
+                stages.append(_fine_tuning(options, loaded, report, tuned))
             quantized = finish(start(loaded.graph, settings), stages, report)
             account = _account(loaded, quantized, data, report)
         except UserError as error:
             raise type(error)(f"{loaded.path}: {error}") from None
     document = _document(loaded, settings, data, quantized, account)
-    document["fine_tuning"] = _fine_tuning_document(options)
+    document["fine_tuning"] = _fine_tuning_document(tuned)
     _write(out, loaded, quantized, document)
     if options.json:
         files.write_or_print(options.json, files.canonical_json(document))
     if options.json != "-":
         print(_text(account, data))
+        print("".join(map(_fine_tuning_line, tuned)), end="")
         print(out)
     return 0
+
+
+def _check_fine_tuning(options: argparse.Namespace) -> None:
+    given = [name for name in ("data", "epochs", "rate", "seed") if getattr(options, f"qat_{name}") is not None]
+    if given and not options.qat:
+        raise UserError(f"--qat-{given[0]} has no effect without --qat: add it, or leave that out")
+    if options.qat and options.shift_thresholds:
+        raise UserError(
+            "--qat moves thresholds, which then are no powers of two: leave out --qat or --shift-thresholds"
+        )
 
 
 def _out(options: argparse.Namespace) -> Path:
@@ -124,16 +139,17 @@ def _settings(options: argparse.Namespace, data: CalibrationData) -> PostTrainin
     )
 
 
-def _fine_tuning(options: argparse.Namespace, loaded: Loaded, report: Any) -> Pass:
+def _fine_tuning(options: argparse.Namespace, loaded: Loaded, report: Any, tuned: list[FineTuned]) -> Pass:
     from snn2chip import artifact
     from snn2chip.quantize.calibration import training_part
     from snn2chip.quantize.qat import FineTuning, fine_tuning_pass
 
-    settings = FineTuning(epochs=options.qat_epochs, learning_rate=options.qat_rate, seed=options.seed)
+    given = {"epochs": options.qat_epochs, "learning_rate": options.qat_rate, "seed": options.qat_seed}
+    settings = FineTuning(**{name: value for name, value in given.items() if value is not None})
     samples = artifact.read_samples(options.qat_data) if options.qat_data else training_part(loaded.metadata)
     if samples is None or samples.y is None:
         raise UserError("fine-tuning needs inputs with classes: give an .npz with x and y, with --qat-data X.npz")
-    return fine_tuning_pass(settings, samples.x, samples.y, report)
+    return fine_tuning_pass(settings, samples.x, samples.y, report, tuned.append)
 
 
 def _layer_bits(text: str) -> dict[str, int]:
@@ -156,17 +172,26 @@ def _account(loaded: Loaded, quantized: Quantized, data: CalibrationData, report
     return cost(quantized, agreement(loaded.graph, quantized.graph, data.comparison.x, data.comparison.y))
 
 
-def _fine_tuning_document(options: argparse.Namespace) -> dict[str, Any] | None:
-    if not options.qat:
+def _fine_tuning_line(tuned: FineTuned) -> str:
+    before, after = (100 * tuned.accuracies[epoch] for epoch in (0, tuned.best_epoch))
+    kept = f"epoch {tuned.best_epoch} of {len(tuned.accuracies) - 1}"
+    return f"fine-tuned: {before:.2f} % before, {after:.2f} % after {kept}, on the held-out tenth of its inputs\n"
+
+
+def _fine_tuning_document(tuned: Sequence[FineTuned]) -> dict[str, Any] | None:
+    if not tuned:
         return None
-    return {"epochs": options.qat_epochs, "learning_rate": options.qat_rate, "seed": options.seed}
+    (one,) = tuned
+    return {
+        "settings": asdict(one.settings),
+        "held_out_accuracy": list(one.accuracies),
+        "kept_epoch": one.best_epoch,
+    }
 
 
 def _document(
     loaded: Loaded, settings: PostTraining, data: CalibrationData, quantized: Quantized, account: Cost
 ) -> dict[str, Any]:
-    from dataclasses import asdict
-
     return {
         "model": loaded.path.name,
         "graph_digest": quantized.graph.digest,

@@ -14,11 +14,15 @@ def load(source: str, root: Path | None, steps: int | None) -> Dataset:
 
     Modules in the current folder can be imported.
 
-    Raises: UserError where there is no such function, or it returns something else. What the function raises itself
-    passes through: it is the user's code, and its traceback is wanted.
+    Raises: UserError where there is no such function, it raises, or it returns something else.
     """
     with user_code.current_folder_importable():
-        returned = user_code.find(source, "--loader")(root=root, steps=steps)
+        function = user_code.find(source, "--loader")
+        try:
+            returned = function(root=root, steps=steps)
+        except Exception as error:  # somebody's code may raise anything
+            detail = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+            raise UserError(f"--loader {source!r}: calling it with root and steps failed ({detail})") from error
     if isinstance(returned, Dataset):
         return returned
     try:

@@ -202,8 +202,9 @@ class MultiLevelIF(nn.Module):
         return torch.stack(membranes), torch.stack(spikes)
 
     def merge(self, spikes: Tensor, threshold: Value) -> Tensor:
-        """Levels ``[T, B, ...]`` -> real values ``[T*B, ...]``."""
-        return (spikes * (threshold / self.levels)).flatten(0, 1)
+        """Levels ``[T, B, ...]`` -> real values ``[T*B, ...]``, no view: users add to them in place."""
+        values = spikes * (threshold / self.levels)
+        return values.flatten(0, 1).clone()
 
     def extra_repr(self) -> str:
         threshold = "learned" if isinstance(self.threshold, Threshold) else self.threshold

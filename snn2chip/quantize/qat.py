@@ -51,6 +51,8 @@ class FineTuning:
             raise UserError(
                 f"fine-tuning takes at least 1 epoch and 1 sample a batch, not {self.epochs}, {self.batch_size}"
             )
+        if not all(0 < rate <= 1 for rate in (self.learning_rate, self.unit_rate)):
+            raise UserError(f"fine-tuning takes a learning rate above 0 and up to 1, not {self.learning_rate}")
         if not 0 < self.held_out < 1:
             raise UserError(f"fine-tuning holds out a fraction between 0 and 1 of the inputs, not {self.held_out}")
 
@@ -65,6 +67,7 @@ class FineTuned:
         integer: the integer graph whose forward passes were trained.
         accuracies: on the held-out inputs, before the first epoch and after each.
         best_epoch: index into `accuracies` of what was kept; 0 is the network before fine-tuning.
+        settings: with which it was trained.
     """
 
     network: Graph
@@ -72,6 +75,7 @@ class FineTuned:
     integer: Graph
     accuracies: tuple[float, ...]
     best_epoch: int
+    settings: FineTuning
 
 
 def fine_tune(
@@ -93,6 +97,9 @@ def fine_tune(
     as_frames(network, inputs)  # refuses what does not fit
     if len(labels) != len(inputs) or len(inputs) < 2:
         raise UserError(f"fine-tuning got {len(inputs)} inputs and {len(labels)} labels: give a label for each of them")
+    classes = network.signals[network.output.name].size
+    if labels.min() < 0 or labels.max() >= classes:
+        raise UserError(f"the labels lie in {labels.min()}..{labels.max()}, but the network has {classes} classes")
     if choices.shift_thresholds:
         raise UserError("fine-tuning moves thresholds, which then are no powers of two: leave one of the two out")
     model = Trainable(network, precision, choices)
@@ -106,25 +113,31 @@ def fine_tune(
         if ranks[-1] > ranks[best]:
             best, kept = epoch + 1, training.snapshot()
     model.load_state_dict(kept)
-    return _exported(model, precision, tuple(accuracy for accuracy, _ in ranks), best, training.held_out)
+    return _exported(model, precision, tuple(accuracy for accuracy, _ in ranks), best, training)
 
 
 def fine_tuning_pass(
-    settings: FineTuning, inputs: Array, labels: Array, report: Callable[[str], None] = lambda line: None
+    settings: FineTuning,
+    inputs: Array,
+    labels: Array,
+    report: Callable[[str], None] = lambda line: None,
+    done: Callable[[FineTuned], None] = lambda tuned: None,
 ) -> Pass:
-    """`fine_tune` as a stage of `snn2chip.quantize.post_training.finish`."""
+    """`fine_tune` as a stage of `snn2chip.quantize.post_training.finish`; `done` is called with what came out."""
 
     def tune(state: State) -> State:
         report("fine-tuning")
         tuned = fine_tune(state.network, state.precision, state.choices, inputs, labels, settings, report=report)
+        done(tuned)
         return replace(state, network=tuned.network, choices=tuned.choices)
 
     return tune
 
 
 def _exported(
-    model: Trainable, precision: Precision, accuracies: tuple[float, ...], best: int, probe: Array
+    model: Trainable, precision: Precision, accuracies: tuple[float, ...], best: int, training: _Training
 ) -> FineTuned:
+    probe = training.held_out
     network, choices = model.export()
     integer = Rounding(network, precision, choices).graph()
     spec.check_integer(integer)
@@ -135,7 +148,7 @@ def _exported(
         raise UserError(
             "the fine-tuned network does not fit the integer ranges: use a smaller learning rate or fewer steps"
         )
-    return FineTuned(network, choices, integer, accuracies, best)
+    return FineTuned(network, choices, integer, accuracies, best, training.settings)
 
 
 class _Training:
@@ -144,7 +157,7 @@ class _Training:
     def __init__(
         self, model: Trainable, settings: FineTuning, inputs: Array, labels: Array, augment: Augment | None
     ) -> None:
-        self._model, self._settings, self._augment = model, settings, augment
+        self._model, self.settings, self._augment = model, settings, augment
         self._held_labels: Array
         order = np.random.default_rng(settings.seed).permutation(len(inputs))
         held = max(1, round(settings.held_out * len(inputs)))
@@ -167,17 +180,17 @@ class _Training:
         return float(accuracy), -float(functional.cross_entropy(logits, labels))
 
     def run_epoch(self, epoch: int) -> None:
-        generator = torch.Generator().manual_seed(self._settings.seed * 1_000_003 + epoch)
-        batches = torch.split(torch.randperm(len(self._labels), generator=generator), self._settings.batch_size)
+        generator = torch.Generator().manual_seed(self.settings.seed * 1_000_003 + epoch)
+        batches = torch.split(torch.randperm(len(self._labels), generator=generator), self.settings.batch_size)
         for index, batch in enumerate(batches):
-            self._set_rates((epoch + index / len(batches)) / self._settings.epochs)
+            self._set_rates((epoch + index / len(batches)) / self.settings.epochs)
             images = self._inputs[batch].float()
             images = images if self._augment is None else self._augment(images, generator)
             self._step(images, self._labels[batch])
 
     def _step(self, images: Tensor, labels: Tensor) -> None:
         logits = self._model(self._frames(images))
-        loss = functional.cross_entropy(logits, labels, label_smoothing=self._settings.label_smoothing)
+        loss = functional.cross_entropy(logits, labels, label_smoothing=self.settings.label_smoothing)
         if not bool(torch.isfinite(loss)):
             raise UserError("fine-tuning diverged: use a smaller learning rate")
         self._optimizer.zero_grad()

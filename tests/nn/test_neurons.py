@@ -233,3 +233,13 @@ def test_rows_that_do_not_divide_into_steps_are_refused() -> None:
 def test_a_quantiser_without_bits_is_refused() -> None:
     with pytest.raises(UserError, match="not 0"):
         QuantizedReLU(0)
+
+
+@pytest.mark.parametrize("backward", ["surrogate", "straight_through", "sum_of_bumps"])
+@pytest.mark.parametrize("steps", [1, 2])
+def test_a_residual_sum_may_be_formed_in_place(backward: Backward, steps: int) -> None:
+    current = torch.randn(4, 3, requires_grad=True)
+    spikes = MultiLevelIF(levels=4, steps=steps, backward=backward)(current * 1.0)
+    spikes += 1
+    spikes.sum().backward()
+    assert current.grad is not None

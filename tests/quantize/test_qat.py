@@ -128,7 +128,12 @@ def test_the_same_seed_gives_the_same_integers() -> None:
 
 @pytest.mark.parametrize(
     ("change", "reason"),
-    [({"epochs": 0}, "at least 1 epoch"), ({"held_out": 1.0}, "between 0 and 1"), ({"batch_size": 0}, "1 sample")],
+    [
+        ({"epochs": 0}, "at least 1 epoch"),
+        ({"held_out": 1.0}, "between 0 and 1"),
+        ({"batch_size": 0}, "1 sample"),
+        ({"learning_rate": -1.0}, "above 0"),
+    ],
 )
 def test_settings_that_cannot_be_are_refused(change: dict[str, float], reason: str) -> None:
     with pytest.raises(UserError, match=reason):
@@ -139,6 +144,18 @@ def test_labels_that_do_not_fit_are_refused() -> None:
     network, case, labels = _digits_network()
     with pytest.raises(UserError, match="20 inputs and 19 labels"):
         fine_tune(network, Precision(4), Choices(), case.inputs[:20], labels[:19])
+
+
+def test_labels_of_other_classes_are_refused() -> None:
+    network, case, labels = _digits_network()
+    with pytest.raises(UserError, match=r"lie in 90\.\.99, but the network has 10 classes"):
+        fine_tune(network, Precision(4), Choices(), case.inputs[:40], labels[:40] + 90)
+
+
+@pytest.mark.parametrize("option", [("--qat-epochs", "3"), ("--qat-data", "x.npz"), ("--qat-seed", "1")])
+def test_options_without_effect_are_refused(option: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["quantize", str(zoo.path("sparse-n4-t1")), *option]) == 2
+    assert f"{option[0]} has no effect without --qat" in capsys.readouterr().err
 
 
 def test_thresholds_that_are_shifts_are_not_fine_tuned() -> None:
@@ -155,10 +172,11 @@ def test_the_command_fine_tunes_and_writes_what_export_takes(
     options = ["--bits", "2", "--qat", "--qat-epochs", "3", "--out", str(out), "--json", str(report)]
     assert cli.main(["quantize", model, *options]) == 0
     document = json.loads(report.read_text(encoding="utf-8"))
-    assert document["fine_tuning"] == {"epochs": 3, "learning_rate": 0.001, "seed": 0}
+    assert document["fine_tuning"]["settings"]["epochs"] == 3
+    assert len(document["fine_tuning"]["held_out_accuracy"]) == 4
     assert document["cost"]["agreement"]["integer_accuracy"] > 0.9
     assert document["graph_digest"] == read_quantized(out).digest
-    assert "accuracy:" in capsys.readouterr().out
+    assert "% before, " in capsys.readouterr().out
 
 
 def test_fine_tuning_without_classes_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
