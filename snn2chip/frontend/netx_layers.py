@@ -120,6 +120,10 @@ _OTHER_NEURONS = {
 }
 
 
+#: A membrane has 24 bits with its sign, of which 6 are fractions.
+LARGEST_MANTISSA = 2 ** (23 - FRACTION_BITS) - 1
+
+
 @dataclass(frozen=True)
 class Current:
     """A current: its node, and the fraction bits that bring its numbers to parts."""
@@ -136,6 +140,8 @@ def fire(builder: Builder, layer: NetxLayer, current: Current) -> str:
     neuron.check()
     channels = builder.shape(current.node)[0]
     current = _synaptic_current(builder, layer, neuron, current)
+    if neuron.threshold >= LARGEST_MANTISSA:
+        raise layer.refusal(f"has vThMant = {neuron.threshold}, but thresholds of 24 bits end below {LARGEST_MANTISSA}")
     theta = frozen(np.full(channels, neuron.threshold * 2**FRACTION_BITS + 1), np.int32)  # fires above it
     decay, drive = neuron.decay("vDecay", channels), layer.bias(channels)
     op = LIF(theta, theta, decay, drive, reset="zero", fraction_bits=current.bits, toward_zero=True)

@@ -13,7 +13,7 @@ import numpy as np
 from snn2chip.graph import Array, Graph, Node
 from snn2chip.ops import LIF, LeakyIntegrator
 from snn2chip.quantize.branches import is_identity
-from snn2chip.quantize.levels import by_class, thresholds
+from snn2chip.quantize.levels import by_class, constants
 from snn2chip.quantize.units import UnitClasses
 from snn2chip.spec import WEIGHT_LIMIT
 
@@ -32,7 +32,7 @@ def exact_units(network: Graph, classes: UnitClasses, real: Mapping[str, Array],
     Args: real, the weights of every layer ``[O, ...]`` per count of its input; finest, the units ``[classes]`` below
     which a weight would be clipped.
     """
-    levels = thresholds(network, classes)
+    levels = constants(network, classes)
     leaky = _leaky(network, classes)
     units = np.zeros(classes.count)  # which any number divides
     for layer in classes.layers:
@@ -53,8 +53,9 @@ def _leaky(network: Graph, classes: UnitClasses) -> set[int]:
     """Classes whose currents a leaking potential integrates."""
     found: set[int] = set()
     for node in network.of_kind(LIF, LeakyIntegrator):
-        leaks = isinstance(node.op, LeakyIntegrator) or (isinstance(node.op, LIF) and node.op.leaks)
-        if leaks and node.inputs[0] in classes:
+        assert isinstance(node.op, (LIF, LeakyIntegrator))
+        rounds = ((node.op.decay > 0) & (node.op.decay < 1)).any()  # all or nothing is kept exactly
+        if rounds and node.inputs[0] in classes:
             found.update(classes.of(node.inputs[0])[0].tolist())
     return found
 

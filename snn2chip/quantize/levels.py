@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 
 import numpy as np
 
@@ -27,12 +28,30 @@ def by_class(classes: UnitClasses, values: dict[str, Array]) -> dict[int, list[f
 
 def thresholds(network: Graph, classes: UnitClasses) -> dict[int, list[float]]:
     """Real thresholds and step sizes of the neurons that read the currents of each class, in terms of its unit."""
+    return _of_neurons(network, classes, _compared)
+
+
+def constants(network: Graph, classes: UnitClasses) -> dict[int, list[float]]:
+    """`thresholds`, and the magnitudes of drives and floors: all that is rounded in the unit of the current."""
+    return _of_neurons(network, classes, lambda op: [*_compared(op), *_added(op)])
+
+
+def _of_neurons(
+    network: Graph, classes: UnitClasses, values: Callable[[SpikingNeuron], list[Array]]
+) -> dict[int, list[float]]:
     found: dict[str, list[Array]] = defaultdict(list)
     for node in _reading_currents(network, classes):
-        op = node.op
-        assert isinstance(op, SpikingNeuron)
-        found[node.inputs[0]] += [op.theta, *([op.step_size] if isinstance(op, LIF) else [])]
-    return by_class(classes, {name: np.stack(values) for name, values in found.items()})
+        assert isinstance(node.op, SpikingNeuron)
+        found[node.inputs[0]] += values(node.op)
+    return by_class(classes, {name: np.stack(arrays) for name, arrays in found.items()})
+
+
+def _compared(op: SpikingNeuron) -> list[Array]:
+    return [op.theta, *([op.step_size] if isinstance(op, LIF) else [])]
+
+
+def _added(op: SpikingNeuron) -> list[Array]:
+    return [np.abs(values) for values in (op.drive, op.floor) if values is not None] if isinstance(op, LIF) else []
 
 
 def _reading_currents(network: Graph, classes: UnitClasses) -> list[Node]:
