@@ -44,6 +44,10 @@ _FACTORIES = frozenset(
         *("new_zeros", "new_ones", "new_full", "new_empty"),
     }
 )
+#: What draws numbers: a network means the same at every call.
+_RANDOM = frozenset(
+    {"rand", "randn", "randint", "rand_like", "randn_like", "randint_like", "bernoulli", "normal", "poisson"}
+)
 #: What asks for a tensor's values.
 _VALUES = frozenset(
     {"__bool__", "item", "tolist", "numpy", "__int__", "__float__", "__index__", "__array__", "__complex__"}
@@ -201,6 +205,8 @@ class _Factories(TorchFunctionMode):
         self._trace = trace
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if function_name(func) in _RANDOM:
+            raise GraphError(f"{function_name(func)} draws random numbers: a network means the same at every call")
         result = func(*args, **(kwargs or {}))
         made = isinstance(result, torch.Tensor) and not isinstance(result, Traced)
         return Traced.make(self._trace, result) if made and function_name(func) in _FACTORIES else result

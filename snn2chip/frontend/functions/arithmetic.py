@@ -25,7 +25,7 @@ from snn2chip.frontend.dynamics import Threshold, product, spikes
 from snn2chip.frontend.functions.synapses import signal_value
 from snn2chip.frontend.trace import Trace
 from snn2chip.frontend.values import Combination, Floored, NodeValue, Product
-from snn2chip.graph import frozen
+from snn2chip.graph import Kind, frozen
 
 Number = int | float
 _ONE = frozen(np.ones(()))
@@ -187,7 +187,12 @@ def masked_fill(trace: Trace, input: Any, mask: Any, value: Any) -> Any:
 
 
 def logical_not(trace: Trace, input: Any) -> Any:
-    """``not spikes``."""
+    """``not spikes``, of binary ones."""
+    if isinstance(input, NodeValue):
+        signal = trace.builder.signal(input.node)
+        # Counts of neurons are whole; a real value between 0 and 1 has no complement.
+        if signal.kind is not Kind.SPIKE or signal.interval.max > 1 or signal.interval.high.dtype.kind == "f":
+            raise GraphError("logical_not of what is not proven to be 0 or 1 is not supported")
     return rsub(trace, input, 1)
 
 

@@ -152,12 +152,20 @@ def _whole_index(trace: Trace, index: Any, rank: int) -> Any:
 
 def mean(trace: Trace, input: Any, dim: Any = None, keepdim: bool = False, **options: Any) -> Shaped | Opaque:
     """``mean`` over time or over the whole map."""
+    _check_options("mean", options)
     return _reduced(trace, input, dim, keepdim, MEAN, "mean", lambda size: AvgPool2d(size, size))
 
 
 def total(trace: Trace, input: Any, dim: Any = None, keepdim: bool = False, **options: Any) -> Shaped | Opaque:
     """``sum`` over time or over the whole map."""
+    _check_options("sum", options)
     return _reduced(trace, input, dim, keepdim, TOTAL, "sum", lambda size: SumPool2d(size, size))
+
+
+def _check_options(name: str, options: dict[str, Any]) -> None:
+    """Such as a dtype, which may cut real numbers to whole ones."""
+    if given := sorted(key for key, value in options.items() if value is not None):
+        raise GraphError(f"{name} with {', '.join(given)} is not supported: leave it out")
 
 
 def amax(trace: Trace, input: Any, dim: Any = None, keepdim: bool = False) -> Shaped | Opaque:
