@@ -15,7 +15,7 @@ from torch.export import ExportedProgram
 from torch.utils import _pytree as pytree
 
 from snn2chip.errors import GraphError, UserError
-from snn2chip.frontend.axes import BATCH, TIME, Axes, LayoutError
+from snn2chip.frontend.axes import BATCH, TIME, Axes, LayoutError, atoms
 from snn2chip.frontend.builder import Builder
 from snn2chip.frontend.exported import capture_exported
 from snn2chip.frontend.output import finish
@@ -127,7 +127,7 @@ def _run(trace: Trace, model: nn.Module, lead: Axes, input_scale: float, output:
     with unchanged(model):
         model.eval()
         try:
-            returned = run_steps(trace, lambda given: _forward(trace, model, image, given), states)
+            returned = run_steps(trace, lambda given: _forward(trace, model, image, given), states, TIME in atoms(lead))
             return finish(trace, returned, output)
         except GraphError as error:
             raise located(trace, error) from None

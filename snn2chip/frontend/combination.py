@@ -7,6 +7,7 @@ one exception is the plain sum of two tensors at one step, which is a residual s
 
 from __future__ import annotations
 
+import functools
 from dataclasses import replace
 from typing import Any
 
@@ -26,6 +27,7 @@ from snn2chip.frontend.values import (
     Product,
     Shaped,
     StateValue,
+    StaticTotalError,
     Term,
     Time,
     When,
@@ -116,10 +118,8 @@ def time_of(value: Shaped) -> Time:
     """When a value holds; GraphError where its terms belong to different steps."""
     if not isinstance(value, Combination):
         return value.time
-    found = EVERY
-    for time in sorted(times(value), key=str):  # so that an error says the same every time
-        found = same_time(found, time)
-    return found
+    found = sorted(times(value), key=str)  # so that an error says the same every time
+    return functools.reduce(same_time, found) if found else EVERY
 
 
 def retimed(value: Shaped, time: Time) -> Shaped:
@@ -184,6 +184,8 @@ def plain_sum(trace: Trace, first: NodeValue, second: NodeValue, name: str) -> N
     """The sum of two tensors at one step, as a node; None where they belong to different steps."""
     try:
         time = same_time(first.time, second.time)
+    except StaticTotalError:
+        raise
     except GraphError:
         return None
     long, short = (first, second) if len(first.axes) >= len(second.axes) else (second, first)

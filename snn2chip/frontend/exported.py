@@ -17,7 +17,7 @@ from torch.export.graph_signature import InputKind, OutputKind
 from torch.utils import _pytree as pytree
 
 from snn2chip.errors import GraphError, UserError
-from snn2chip.frontend.axes import BATCH, TIME, Axes, LayoutError
+from snn2chip.frontend.axes import BATCH, TIME, Axes, LayoutError, atoms
 from snn2chip.frontend.builder import Builder
 from snn2chip.frontend.output import finish
 from snn2chip.frontend.stepping import run_steps
@@ -111,7 +111,7 @@ class _Run:
         image = Traced.make(self.trace, input_value(node, lead, self.trace))
         states = [InitialState(str(name)) for name in signature.user_inputs[1:]]
         try:
-            returned = run_steps(self.trace, lambda given: self._step(image, given), states)
+            returned = run_steps(self.trace, lambda given: self._step(image, given), states, TIME in atoms(lead))
             return finish(self.trace, returned, output)
         except GraphError as error:
             raise located(self.trace, error) from None

@@ -22,9 +22,8 @@ def finish(trace: Trace, returned: Sequence[Any], output: int | None) -> Graph:
     Raises: GraphError where it is unclear what the logits are, or where something was computed that they do not need.
     """
     loops = _fix_steps(trace)
-    _check_carried(trace, returned, loops)
     result = _chosen(trace, returned, output, loops)
-    _check_time(result, loops)
+    _check_time(trace, result, loops)
     settle(trace)
     _remove_unread(trace, _read_out(trace, result), anything=output is not None)
     return trace.builder.graph()
@@ -44,19 +43,6 @@ def _fix_steps(trace: Trace) -> int:
     elif called and any(chain.calls is None for chain in trace.chains) and trace.steps != 1:
         raise GraphError("some of its neurons run one step and others all steps in one call")
     return loops
-
-
-def _check_carried(trace: Trace, returned: Sequence[Any], loops: int) -> None:
-    """A model that runs one step has to return the states that it does not keep, or each call would start afresh."""
-    if loops > 1 or trace.steps == 1:
-        return
-    carried = {id(value.chain) for value in returned if isinstance(value, StateValue)}
-    for chain in trace.chains:
-        if chain.passed and id(chain) not in carried:
-            raise GraphError(
-                f"its neuron {chain.path!r} starts afresh at every call, for its state is not returned: return it, or "
-                "run all steps in one call"
-            )
 
 
 def _chosen(trace: Trace, returned: Sequence[Any], output: int | None, loops: int) -> NodeValue:
@@ -113,13 +99,14 @@ def _named(value: Any) -> str:
     return f"a sum, {value.name!r}" if isinstance(value, Combination) else "a constant"
 
 
-def _check_time(result: NodeValue, loops: int) -> None:
+def _check_time(trace: Trace, result: NodeValue, loops: int) -> None:
     """The readout sums over all T steps: what is returned has to be that sum, its mean, or all steps."""
     if result.time.when is When.RECORD:
         raise GraphError(f"it returns {result.time}")
-    if result.time.when is When.STEP and loops > 1:
+    if result.time.when is When.STEP and trace.steps != 1 and loops != 1:
         raise GraphError(
-            f"it returns {result.time} of {result.node!r} alone: return the sum or the mean over all {loops} steps"
+            f"it returns {result.time} of {result.node!r} alone: return the sum or the mean over all {trace.steps} "
+            "steps"
         )
 
 

@@ -62,6 +62,7 @@ class Trace:
         chains: neuron layers, in the order in which they were met.
         kept: the latest chain of every neuron module, by its id.
         spikes: what comparisons of potentials with thresholds have been found to be.
+        repeated: which call of a model that runs one step this is, from 0.
         absorbed: nodes that turned out to be part of a neuron.
     """
 
@@ -71,6 +72,7 @@ class Trace:
     scopes: list[Scope] = field(default_factory=list)
     chains: list[Chain] = field(default_factory=list)
     kept: dict[int, Chain] = field(default_factory=dict)
+    repeated: int = 0
     absorbed: set[str] = field(default_factory=set)
     spikes: dict[Hashable, tuple[str, Time]] = field(default_factory=dict)
     _interned: dict[Hashable, str] = field(default_factory=dict)

@@ -162,8 +162,17 @@ Value = NodeValue | StateValue | InitialState | Combination | Floored | Opaque
 Shaped = NodeValue | StateValue | Combination
 
 
+class StaticTotalError(GraphError):
+    """A sum over all steps meets what is the same at every step, and counts once."""
+
+
 def same_time(first: Time, second: Time) -> Time:
     """When a value that is computed from two others holds; GraphError where they belong to different steps."""
+    if {first.when, second.when} == {When.TOTAL, When.EVERY}:
+        raise StaticTotalError(
+            "it combines the sum over all steps with what is the same at every step, which the readout would count "
+            "once a step: take the mean over the steps, or divide that by T inside the sum"
+        )
     if first == second or second.when is When.EVERY:
         return first
     if first.when is When.EVERY:

@@ -209,6 +209,8 @@ class Call:
             raise GraphError(
                 "its state is reset between two steps: samples start at zero, and nothing is reset within one"
             )
+        if not chains and self.trace.repeated:
+            return self._resumed(states)
         if not chains:
             return None
         if len(chains) > 1 or begun:
@@ -219,6 +221,15 @@ class Call:
                 raise GraphError(f"its state {part!r} is given what is no state {part!r}")
             if chain.path != self.path or state.time != at((chain.calls or 0) - 1):
                 raise GraphError(f"its state {part!r} is that of {chain.path!r} after {state.time}, not its own latest")
+        return chain
+
+    def _resumed(self, states: Mapping[str, Any]) -> Chain | None:
+        """The chain of an earlier call of the model, whose state it is given although it is not in sight."""
+        same = (chain for chain in self.trace.chains if chain.path == self.path and chain.passed)
+        chain = next((chain for chain in same if chain.calls == self.trace.repeated), None)
+        for state in states.values():
+            if chain is not None and isinstance(state, InitialState):
+                state.chain = chain
         return chain
 
     def _begin(self, chain: Chain, states: Mapping[str, Any] | None) -> Chain:
