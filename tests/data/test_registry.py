@@ -116,6 +116,7 @@ def test_a_function_that_is_not_there_or_returns_something_else_is_named(loaders
             data.load(source)
 
 
-def test_an_error_of_the_function_keeps_its_traceback(loaders: str) -> None:
-    with pytest.raises(ZeroDivisionError, match="mine"):
+def test_an_error_of_the_function_is_named_and_kept_as_the_cause(loaders: str) -> None:
+    with pytest.raises(UserError, match="ZeroDivisionError: mine") as refused:
         data.load(f"{loaders}:fails")
+    assert isinstance(refused.value.__cause__, ZeroDivisionError)
