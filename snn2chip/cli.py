@@ -65,6 +65,10 @@ def entry() -> None:
     code = main()
     # What was asked for is done: Ctrl-C while Python takes itself down would only end in a traceback.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # An interrupt that passed through an `exec` of text (dataclasses make their methods so, while torch is imported)
+    # stays noted in Python although it was caught, and `python -m` would then die of the signal instead of returning
+    # our code. The next `exec` clears the note.
+    exec("")  # noqa: S102 - nothing is executed
     sys.exit(code)
 
 

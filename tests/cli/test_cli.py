@@ -302,6 +302,22 @@ def test_usage_errors_exit_with_two() -> None:
     assert command().returncode == 2
 
 
+def test_an_interrupt_inside_executed_text_still_ends_with_130(tmp_path: Path) -> None:
+    """As when Ctrl-C falls into a dataclass that is being made: Python then remembers the interrupt as unhandled."""
+    (tmp_path / "program.py").write_text(
+        "from snn2chip import cli\n"
+        "class Command:\n"
+        "    @staticmethod\n"
+        "    def add(commands):\n"
+        "        execute = lambda options: exec('raise KeyboardInterrupt')\n"
+        "        commands.add_parser('wait').set_defaults(execute=execute, debug=False)\n"
+        "cli.COMMANDS = (Command,)\n"
+        "cli.entry()\n"
+    )
+    done = subprocess.run([sys.executable, "-m", "program", "wait"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 130, done.stderr
+
+
 @pytest.mark.parametrize("delay", [0.2, 1.5, 3.0, 4.5, 6.0])
 def test_interrupting_an_export_leaves_the_old_artifact_whole(project: Path, tmp_path: Path, delay: float) -> None:
     """Ctrl-C at several moments, from start-up to the certificate."""
