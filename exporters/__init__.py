@@ -14,6 +14,11 @@ FORMS: dict[str, Registered] = {
 }
 
 
+def standard_forms() -> tuple[str, ...]:
+    """The names of the forms that every export writes."""
+    return tuple(name for name, registered in FORMS.items() if registered.standard)
+
+
 def exporter(name: str) -> Exporter:
     """The exporter of a form; KeyError for an unknown name."""
     registered = FORMS[name]

@@ -53,7 +53,13 @@ class Exporter(Protocol):
 
 @dataclass(frozen=True)
 class Registered:
-    """Where an exporter lives: imported only when it is asked for."""
+    """Where an exporter lives: imported only when it is asked for.
+
+    Attributes:
+        module, attribute: what makes the exporter when called without arguments.
+        standard: whether every export writes the form; others are written on request (``--also NAME``).
+    """
 
     module: str
     attribute: str
+    standard: bool = True

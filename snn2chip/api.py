@@ -6,7 +6,7 @@ or bad input. Nothing here prints: `report` is called with one line per stage of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,7 +17,7 @@ from snn2chip import artifact, certify, files, interpreter
 from snn2chip.artifact import Artifact, Description, Samples
 from snn2chip.certify import Certificate
 from snn2chip.errors import UserError
-from snn2chip.exporters import FORMS, exporter
+from snn2chip.exporters import FORMS, exporter, standard_forms
 from snn2chip.graph import Array, Graph
 from snn2chip.hw_models import placement
 from snn2chip.hw_models.chip import Chip, load_chip
@@ -150,6 +150,7 @@ def export(
     calibration: str | Path | None = None,
     bits: int | None = None,
     options: ImportOptions | None = None,
+    also: Sequence[str] = (),
     report: Report = _quiet,
 ) -> Exported:
     """Model file to artifact: compile, write every form that can express the network, and certify them.
@@ -159,16 +160,25 @@ def export(
         target: the name of a neurocore chip.
         out: the artifact folder, ``build/<model name>-<target>`` by default. An artifact that stood there is replaced
             as a whole, or not at all.
+        also: names of forms to write besides the standard ones; UserError where one cannot express the network.
     """
     chip = _target(target)
+    forms = _forms(also)
     report(f"reading {model}")
     compiled = compile_file(model, calibration, bits, options)
-    return write(compiled, chip, Path(out) if out else BUILD / f"{compiled.name}-{target}", report)
+    return write(compiled, chip, Path(out) if out else BUILD / f"{compiled.name}-{target}", forms, report)
 
 
-def write(compiled: Compiled, chip: Chip, folder: Path, report: Report = _quiet) -> Exported:
-    """Write a compiled network as the artifact `folder`, with its certificate."""
+def write(
+    compiled: Compiled,
+    chip: Chip,
+    folder: Path,
+    forms: Sequence[str] = standard_forms(),
+    report: Report = _quiet,
+) -> Exported:
+    """Write a compiled network as the artifact `folder`, in `forms`, with its certificate."""
     graph = compiled.graph
+    _check_requested(graph, forms)
     op = graph.input.op
     assert isinstance(op, Input)
     unit = graph.input.unit
@@ -181,12 +191,12 @@ def write(compiled: Compiled, chip: Chip, folder: Path, report: Report = _quiet)
     description = Description(compiled.name, chip.name, compiled.class_names, preprocessing, compiled.training)
     with artifact.writing(folder) as temporary:
         artifact.write_core(temporary, graph, description, compiled.samples)
-        forms = {name: _write_form(name, graph, temporary, report) for name in FORMS}
+        written = {name: _write_form(name, graph, temporary, report) for name in forms}
         fit = placement.fit(graph, chip)
         (temporary / artifact.FIT).write_text(files.canonical_json(fit), encoding="utf-8")
         certificate = certify.certify(graph, temporary, compiled.samples, report)
         (temporary / artifact.CERTIFICATE).write_text(files.canonical_json(certificate.to_json()), encoding="utf-8")
-        artifact.seal(temporary, graph, description, forms)
+        artifact.seal(temporary, graph, description, written)
     return Exported(folder, certificate, fit, compiled)
 
 
@@ -195,6 +205,19 @@ def _target(name: str) -> Chip:
     if chip.model != "neurocore":
         raise UserError(f"target {name!r} has the model {chip.model!r}, which runs no spikes: choose a neurocore chip")
     return chip
+
+
+def _forms(also: Sequence[str]) -> tuple[str, ...]:
+    if unknown := [name for name in also if name not in FORMS]:
+        raise UserError(f"--also {unknown[0]}: no such form: choose from {', '.join(FORMS)}")
+    return tuple(name for name in FORMS if FORMS[name].standard or name in also)
+
+
+def _check_requested(graph: Graph, forms: Sequence[str]) -> None:
+    """What was asked for by name must be possible; a standard form that refuses is a line in the certificate."""
+    for name in forms:
+        if not FORMS[name].standard and (reason := exporter(name).refusal(graph)):
+            raise UserError(f"--also {name}: {reason}")
 
 
 def _write_form(name: str, graph: Graph, folder: Path, report: Report) -> dict[str, Any]:

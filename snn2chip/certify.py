@@ -192,8 +192,11 @@ def _forms(graph: Graph, folder: Path) -> Sequence[tuple[str, Executor | FormRes
     for name in FORMS:
         form = exporter(name)
         if reason := form.refusal(graph):
-            found.append((name, FormResult(name, "", REFUSED, reason=reason)))
+            if FORMS[name].standard:
+                found.append((name, FormResult(name, "", REFUSED, reason=reason)))
         elif missing := [file for file in form.files if not (folder / file).exists()]:
+            if not FORMS[name].standard:
+                continue  # nobody asked for it
             found.append((name, FormResult(name, "", NOT_RUN, reason=f"{missing[0]} is not in the artifact")))
         else:
             found.extend((name, executor) for executor in form.executors)

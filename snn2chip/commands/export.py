@@ -24,6 +24,13 @@ first difference."""
         metavar="X.npz",
         help="real inputs x (and classes y) that travel with the artifact as its samples",
     )
+    parser.add_argument(
+        "--also",
+        metavar="FORM[,FORM]",
+        type=lambda text: tuple(part for part in text.split(",") if part),
+        default=(),
+        help="forms to write besides nir, onnx and lava (an unknown name lists them all)",
+    )
     add_import_options(parser)
 
 
@@ -33,7 +40,7 @@ def _execute(options: argparse.Namespace) -> int:
     given = import_options(options)
     with terminal.progress() as report:
         exported = api.export(
-            options.model, options.target, options.out, options.calibration, options.bits, given, report=report
+            options.model, options.target, options.out, options.calibration, options.bits, given, options.also, report
         )
     print(terminal.export_summary(exported))
     return 1 if exported.certificate.verdict == "DIFFERENT" else 0
