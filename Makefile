@@ -12,6 +12,7 @@ LAVA_READY := .venv-lava/.ready
 PEERS := .venv-peers
 WORKERS ?= 2
 FUZZ_SECONDS ?= 600
+NETWORKS ?= 2000
 
 .PHONY: help
 help:  ## list these targets
@@ -42,7 +43,11 @@ types: $(READY)  ## mypy --strict
 	$(BIN)/mypy
 
 .PHONY: fuzz
-fuzz: $(READY)  ## random networks through every form, for FUZZ_SECONDS=600
+fuzz: $(PEERS)/.ready $(LAVA_READY)  ## NETWORKS=2000 random networks through every program, SpikingJelly and Lava included
+	$(PEERS)/bin/python -m tests.fuzz.everywhere --networks $(NETWORKS)
+
+.PHONY: hunt
+hunt: $(READY) $(LAVA_READY)  ## random networks through every form, for FUZZ_SECONDS=600; failures are made small
 	$(BIN)/python -m tests.fuzz.fuzz --seconds $(FUZZ_SECONDS)
 
 .PHONY: bench
