@@ -10,6 +10,7 @@ NEUROCORE: Mapping[str, str] = {
     "payload_multiply": "the weight is multiplied with the value that the event carries (graded sources only)",
     "neuron_update_active": "visit of a neuron that an event or a bias reached, or that fired",
     "neuron_update_inactive": "visit of a neuron to which nothing happened",
+    "spike_out": "a neuron fires: the event is handed to the core's output, once however many cores it is sent to",
     "level_compare": "one compare-and-subtract beyond the first, on the ladder of a multi-level neuron",
     "level_shift": "the shift that replaces the ladder where theta is a power of two",
     "leak_multiply": "product of a membrane, or of a synaptic current, with its decay",

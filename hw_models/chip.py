@@ -16,6 +16,7 @@ from snn2chip.hw_models.actions import ACTIONS
 from snn2chip.hw_models.quantity import Malformed, Quantity, Table, parse_quantity, parse_table
 from snn2chip.hw_models.results import ChipSummary, SourcedPrice
 from snn2chip.hw_models.rules import KEYS, SECTIONS, check_number, check_table, suggest
+from snn2chip.hw_models.toml_lines import line_of
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -131,9 +132,10 @@ def available_chips() -> tuple[str, ...]:
 def load_chip(name: str | Path) -> Chip:
     """A shipped chip by name, or a chip file by path. Raises UserError naming file, key and the mend."""
     path = _find(name, Path())
-    document = _document(path, ())
+    files: dict[Path, str] = {}
+    document = _document(path, files)
     canonical = json.dumps(document, sort_keys=True).encode()
-    return _Reader(path, document).chip(hashlib.sha256(canonical).hexdigest())
+    return _Reader(path, document, files).chip(hashlib.sha256(canonical).hexdigest())
 
 
 def _find(name: str | Path, folder: Path) -> Path:
@@ -149,13 +151,14 @@ def _find(name: str | Path, folder: Path) -> Path:
     return shipped
 
 
-def _document(path: Path, children: tuple[Path, ...]) -> dict[str, Any]:
-    """The file, laid over the one that it inherits from."""
-    if path.resolve() in children:
-        chain = " -> ".join(child.name for child in (*children, path))
+def _document(path: Path, files: dict[Path, str]) -> dict[str, Any]:
+    """The file, laid over the one that it inherits from; the texts of both are added to `files`."""
+    if path.resolve() in (child.resolve() for child in files):
+        chain = " -> ".join(child.name for child in (*files, path))
         raise UserError(f"chip file {path} inherits from itself: {chain}")
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        files[path] = path.read_text(encoding="utf-8")
+        document = tomllib.loads(files[path])
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"chip file {path} is not TOML: {error}") from None
     parent, notes = document.pop("inherits", None), document.get("notes", [])
@@ -165,7 +168,7 @@ def _document(path: Path, children: tuple[Path, ...]) -> dict[str, Any]:
         return document
     if not isinstance(parent, str):
         raise UserError(f"chip file {path}: inherits must name a chip or a .toml file, not {parent!r}")
-    below = _document(_find(parent, path.parent), (*children, path.resolve()))
+    below = _document(_find(parent, path.parent), files)
     return {**_overlay(below, document), "notes": [*below.get("notes", []), *notes]}
 
 
@@ -185,8 +188,14 @@ def _overlay(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
 class _Reader:
     path: Path
     document: Mapping[str, Any]
+    #: The texts of the file and of those that it inherits from, nearest first.
+    files: Mapping[Path, str]
 
-    def fail(self, what: str) -> UserError:
+    def fail(self, what: str, section: str = "", key: str = "") -> UserError:
+        """An error that names the file and line where ``[section] key`` is set, which may be in a parent."""
+        for path, text in self.files.items():
+            if section and (line := line_of(text, section, key)) is not None:
+                return UserError(f"chip file {path}, line {line}: {what}")
         return UserError(f"chip file {self.path}: {what}")
 
     def chip(self, digest: str) -> Chip:
@@ -212,25 +221,31 @@ class _Reader:
     def check_keys(self) -> None:
         known = {*_TEXTS, *SECTIONS, "choices", "sources", "notes"}
         if unknown := sorted(set(self.document) - known):
-            raise self.fail(f"it has the unknown key or section {unknown[0]!r} ({suggest(unknown[0], known)})")
+            raise self.fail(
+                f"it has the unknown key or section {unknown[0]!r} ({suggest(unknown[0], known)})", unknown[0]
+            )
         if not isinstance(self.document.get("scenario", ""), str):
-            raise self.fail(f"scenario is {self.document['scenario']!r}, but it must be a sentence")
+            raise self.fail(f"scenario is {self.document['scenario']!r}, but it must be a sentence", "scenario")
         if self.text("model") not in ACTIONS:
-            raise self.fail(f"model is {self.text('model')!r}, but one of {', '.join(ACTIONS)} is needed")
+            raise self.fail(f"model is {self.text('model')!r}, but one of {', '.join(ACTIONS)} is needed", "model")
 
     def check_sections(self) -> None:
         for section in (*SECTIONS, "choices", "sources"):
             if not isinstance(self.document.get(section, {}), dict):
-                raise self.fail(f"{section} is {self.document[section]!r}, but a section [{section}] is needed")
+                raise self.fail(
+                    f"{section} is {self.document[section]!r}, but a section [{section}] is needed", section
+                )
         for key, source in self.sources.items():
             if not isinstance(source, str) or not source:
-                raise self.fail(f"[sources] {key} is {source!r}, but it must say in words where numbers come from")
+                raise self.fail(
+                    f"[sources] {key} is {source!r}, but it must say in words where numbers come from", "sources", key
+                )
         known = KEYS[self.text("model")]
         for section in (*SECTIONS, "choices"):
             for key in self.document.get(section, {}) if section not in ("prices", "times") else ():
                 if key not in known.get(section, ()):
                     hint = suggest(key, known.get(section, ()))
-                    raise self.fail(f"[{section}] {key} is no key of {self.text('model')} chips ({hint})")
+                    raise self.fail(f"[{section}] {key} is no key of {self.text('model')} chips ({hint})", section, key)
 
     def text(self, key: str) -> str:
         value = self.document.get(key)
@@ -257,7 +272,11 @@ class _Reader:
         for action, entry in self.document.get(section, {}).items():
             if action not in actions:
                 hint = suggest(action, actions)
-                raise self.fail(f"[{section}] names {action!r}, which no {self.text('model')} chip performs ({hint})")
+                raise self.fail(
+                    f"[{section}] names {action!r}, which no {self.text('model')} chip performs ({hint})",
+                    section,
+                    action,
+                )
             found[action] = self.price(section, action, self.entry(section, action, entry))
         return found
 
@@ -265,7 +284,9 @@ class _Reader:
         for key in ("included_in", "absent"):
             if key in entry:
                 if set(entry) != {key} or not isinstance(entry[key], str) or not entry[key]:
-                    raise self.fail(f"[{section}] {action}: {key} stands alone and names an action or a reason")
+                    raise self.fail(
+                        f"[{section}] {action}: {key} stands alone and names an action or a reason", section, action
+                    )
                 return Price(action, **{key: entry[key]})
         if "points" in entry:
             return Price(action, table=self.table(section, action, entry))
@@ -273,7 +294,9 @@ class _Reader:
 
     def entry(self, section: str, key: str, entry: Any) -> Mapping[str, Any]:
         if not isinstance(entry, dict):
-            raise self.fail(f"[{section}] {key} is {entry!r}, but a number is a table: value, unit, kind, source")
+            raise self.fail(
+                f"[{section}] {key} is {entry!r}, but a number is a table: value, unit, kind, source", section, key
+            )
         return entry
 
     def quantity(self, section: str, key: str, entry: Mapping[str, Any]) -> Quantity:
@@ -281,7 +304,7 @@ class _Reader:
             number = parse_quantity(entry, SECTIONS[section], self.sources)
             check_number(section, key, number)
         except Malformed as error:
-            raise self.fail(f"[{section}] {key}: {error}") from None
+            raise self.fail(f"[{section}] {key}: {error}", section, key) from None
         return number
 
     def table(self, section: str, action: str, entry: Mapping[str, Any]) -> Table:
@@ -289,7 +312,7 @@ class _Reader:
             table = parse_table(entry, SECTIONS[section], self.sources)
             check_table(self.text("model"), section, action, table)
         except Malformed as error:
-            raise self.fail(f"[{section}] {action}: {error}") from None
+            raise self.fail(f"[{section}] {action}: {error}", section, action) from None
         return table
 
     def check_inclusions(self, section: str, found: Mapping[str, Price]) -> None:
@@ -298,4 +321,8 @@ class _Reader:
                 continue
             holder = found.get(price.included_in)
             if holder is None or (holder.quantity is None and holder.table is None):
-                raise self.fail(f"[{section}] {action} is included in {price.included_in!r}, which has no number there")
+                raise self.fail(
+                    f"[{section}] {action} is included in {price.included_in!r}, which has no number there",
+                    section,
+                    action,
+                )

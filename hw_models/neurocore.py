@@ -75,13 +75,15 @@ class Neurocores:
         if not (slots := self.placement.slots[population.name]):
             return
         message = self.cycles("message", population.name)
+        fired = self.cycles("spike_out", population.name)
         copies = np.zeros(population.shape, dtype=np.int64)
         for projection in self.network.outgoing[population.name]:
             copies += self.traffic[projection].messages
         for rows, neighbours in _by_rows(slots).items():
-            patterns = loads.rows(copies * _band(rows, population))
+            sent, once = loads.rows(copies * _band(rows, population)), loads.rows(_band(rows, population))
             for slot in neighbours:
-                loads.add(slot.index, message * _channels(slot.region, population), patterns)
+                loads.add(slot.index, message * _channels(slot.region, population), sent)
+                loads.add(slot.index, fired * _channels(slot.region, population), once)
 
     def _visited(self) -> Mapping[str, Loads]:
         """Per population with neurons that may stay untouched: the cycles of an active update beyond an idle one."""
@@ -201,6 +203,7 @@ class Neurocores:
         hops_x = math.fsum(mean(events, traffic.hops_x, samples) for traffic in outgoing)
         hops_y = math.fsum(mean(events, traffic.hops_y, samples) for traffic in outgoing)
         return {
+            "spike_out": 0.0 if population.role in (Role.INPUT, Role.READOUT) else int(events.sum()) / samples,
             "message": messages,
             "axon_out_read": 0.0 if population.role is Role.INPUT else messages,
             "hop_x": hops_x,

@@ -118,7 +118,7 @@ def test_work_of_every_core_and_step_against_a_plain_count(many_cores: Chip, cas
 def plain_work(model: Neurocores, tensors: Tensors) -> Array:
     """Cycles ``[samples, T, cores]`` on the unit chip, counted core by core without patterns or products.
 
-    An arriving message, a synaptic operation, a visit, a level, a leak and a message sent take one cycle each.
+    An arriving message, a synaptic operation, a visit, a level, a leak, a spike and a message sent take one cycle each.
     """
     first = next(iter(tensors.values()))
     work = np.zeros((*first.shape[:2], model.placement.cores))
@@ -126,6 +126,8 @@ def plain_work(model: Neurocores, tensors: Tensors) -> Array:
         for slot in model.placement.slots[population.name]:
             inside = slot.region.mask(population.shape)
             work[:, :, slot.index] += inside.sum() + levels(model, population.name, tensors, inside)
+            if population.role is not Role.READOUT:
+                work[:, :, slot.index] += over_positions((tensors[population.name] != 0) * inside)
             for projection in population.projections:
                 events, fan_out = tensors[projection.source] != 0, projection.fan_out(slot.region)
                 work[:, :, slot.index] += over_positions(events * (fan_out + (fan_out > 0)))

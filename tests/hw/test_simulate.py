@@ -79,7 +79,7 @@ def test_notes_say_what_time_and_placement_stand_for(tmp_path: Path) -> None:
     assert "3 of 4 cores on 1 chip are in use" in notes
     assert "Latency is a lower bound: the time of hops" in notes
     # The figures are those of docs/hardware-models.md.
-    assert "takes 3 steps (22 ns); in a stream, one ends every 2 steps (16 ns). Static energy is charged" in notes
+    assert "takes 3 steps (23 ns); in a stream, one ends every 2 steps (17 ns). Static energy is charged" in notes
     assert "breaks limits" not in notes
 
 
@@ -89,7 +89,8 @@ def test_notes_count_the_numbers_that_are_assumed(tmp_path: Path) -> None:
                     'source = "unit" }\n', encoding="utf-8")  # fmt: skip
     notes = simulate(chain(), images(chain()), None, load_chip(path)).notes
     assert (
-        "21 of 22 prices, 9 of 9 times and 11 of 11 numbers on structure, clock and power of mine are assumed." in notes
+        "22 of 23 prices, 10 of 10 times and 11 of 11 numbers on structure, clock and power of mine are assumed."
+        in notes
     )
     graph = residual(levels=1)
     published = simulate(graph, images(graph), None, load_chip("loihi1-davies2018")).notes
