@@ -25,6 +25,10 @@ class LayoutError(GraphError):
     """A tensor has other axes than what it meets expects: the network may want its input in another layout."""
 
 
+class LeadError(LayoutError):
+    """A layer, or the forward itself, takes an axis for time where the batch is, or the other way round."""
+
+
 def atom_sizes(shape: Shape, batch: int, steps: int | None) -> dict[Atom, int]:
     """The length of every atom of a tensor whose node yields `shape`."""
     return {**dict(enumerate(shape)), BATCH: batch, TIME: steps or 1}
@@ -85,6 +89,12 @@ def _complete(old: Sequence[int], new: Sequence[int]) -> tuple[int, ...]:
     if -1 in new or known != total:
         raise LayoutError(f"a tensor of shape {tuple(old)} cannot take the shape {tuple(new)}")
     return tuple(map(int, new))
+
+
+def described(axes: Axes) -> str:
+    """Axes as a reader knows them, such as ``[B, channels, rows, columns]``."""
+    names: dict[Atom, str] = {0: "channels", 1: "rows", 2: "columns"}
+    return "[" + ", ".join("*".join(names.get(atom, str(atom)) for atom in axis) or "1" for axis in axes) + "]"
 
 
 def position(dim: int, rank: int) -> int:

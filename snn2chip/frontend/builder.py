@@ -61,7 +61,13 @@ class Builder:
     def replace(self, name: str, op: Op, sources: tuple[str, ...]) -> None:
         """Give a node another operation, of the same shape."""
         self._nodes[name] = Node(name, op, sources)
-        self._bound_again()
+        changed: set[str] = set()
+        for node in self._nodes.values():
+            if node.name == name or not changed.isdisjoint(node.inputs):
+                signal = self._signal(node)
+                if not _same_bounds(signal, self._signals[node.name]):
+                    changed.add(node.name)
+                self._signals[node.name] = signal
 
     def insert(self, name: str, op: Op, source: str, before: str) -> str:
         """Add a node that reads `source`, in front of the node `before`."""
@@ -133,3 +139,11 @@ class Builder:
 
     def graph(self) -> Graph:
         return Graph(tuple(self._nodes.values()), self.steps)
+
+
+def _same_bounds(first: Signal, second: Signal) -> bool:
+    """Whether what reads one signal may as well read the other."""
+    if (first.shape, first.kind) != (second.shape, second.kind):
+        return False
+    pairs = ((first.interval.low, second.interval.low), (first.interval.high, second.interval.high))
+    return all(a.dtype == b.dtype and np.array_equal(a, b) for a, b in pairs)

@@ -21,6 +21,7 @@ from snn2chip.frontend.trace import Trace, array, check_pointwise
 from snn2chip.frontend.values import (
     EVERY,
     Combination,
+    Floored,
     InitialState,
     NodeValue,
     Opaque,
@@ -56,6 +57,8 @@ def combination(trace: Trace, value: Any, name: str = "") -> Combination:
         value = trace.membrane(value)
     if isinstance(value, Opaque):
         raise value.error
+    if isinstance(value, Floored):
+        raise value.error()
     if not isinstance(value, NodeValue):
         raise GraphError("it works on what is no tensor")
     return Combination({(value.node, value.time): frozen(np.ones(()))}, _ZERO, value.axes, value.node, name)
@@ -66,15 +69,25 @@ def channel_values(trace: Trace, constant: Any, value: Combination) -> Array:
     real = array(constant)
     if real.ndim > len(value.axes):
         raise LayoutError("a constant has more axes than the tensor that it meets")
+    lengths = trace.lengths(value)
+    _check_fits(real.shape, lengths)
     if real.size and (real == real.reshape(-1)[0]).all():
         return frozen(real.reshape(-1)[0])
-    lengths = trace.lengths(value)
     shape = (1,) * (len(lengths) - real.ndim) + real.shape
     varied = [k for k, length in enumerate(shape) if length != 1]
     channels = trace.builder.shape(value.like)[0]
     if len(varied) != 1 or value.axes[varied[0]] != (0,) or shape[varied[0]] != channels:
         raise GraphError(f"a constant of shape {real.shape} meets {lengths}: only one number, or one a channel, can")
     return frozen(real.reshape(-1))
+
+
+def _check_fits(constant: tuple[int, ...], lengths: tuple[int, ...]) -> None:
+    """LayoutError where a tensor would have to be repeated to meet a constant."""
+    padded = (1,) * (len(lengths) - len(constant)) + constant
+    if any(size != length == 1 for size, length in zip(padded, lengths, strict=True)):
+        raise LayoutError(
+            f"a constant of shape {constant} meets a tensor of shape {lengths}, which would be repeated to fit"
+        )
 
 
 def scaled(value: Combination, factor: Array) -> Combination:
@@ -91,7 +104,8 @@ def shifted(value: Combination, offset: Array) -> Combination:
 def total(first: Combination, second: Combination) -> Combination:
     """``first + second``, of equal axes."""
     if first.axes != second.axes:
-        raise LayoutError(f"tensors with the axes {first.axes} and {second.axes} meet: only equal ones do")
+        axes = f"{layout.described(first.axes)} and {layout.described(second.axes)}"
+        raise LayoutError(f"tensors of the axes {axes} meet: only equal ones do")
     terms = dict(first.terms)
     for term, coefficient in second.terms.items():
         terms[term] = terms.get(term, _ZERO) + coefficient

@@ -23,14 +23,28 @@ from snn2chip.errors import GraphError
 from snn2chip.frontend.combination import PotentialError, combination, materialised, scaled, times, total
 from snn2chip.frontend.recurrence import ZERO, Potential, Recurrence, Terms, equal, recurrence
 from snn2chip.frontend.trace import Trace
-from snn2chip.frontend.values import EVERY, Chain, Combination, NodeValue, Product, StateValue, Term, When, at
+from snn2chip.frontend.values import (
+    EVERY,
+    Chain,
+    Combination,
+    DynamicsError,
+    NodeValue,
+    Product,
+    StateValue,
+    Term,
+    When,
+    at,
+)
 from snn2chip.graph import Array, frozen
 from snn2chip.ops import LIF, Add, LeakyIntegrator, MultiLevelIF, Scale
 
 #: A threshold this close to a level counts as one: guards against rounding move it by less (`snn2chip.nn`: 2**-16).
 _LEVEL_TOLERANCE = 2.0**-15
 
-_UNKNOWN = "a potential is compared with a threshold, or rounded, in a way that is no neuron that is known"
+_UNKNOWN = (
+    "a potential is compared with a threshold, or rounded, in a way that is no neuron that is known "
+    "(docs/importing.md shows those that are)"
+)
 
 
 @dataclass(frozen=True)
@@ -74,7 +88,7 @@ class WrittenNeuron(Chain):
         delayed = found.reset == "subtract" and not equal(found.taken, found.decay * self.threshold.step)
         if delayed:  # what a spike takes is not subject to the leak
             if levels > 1 and not equal(found.taken, self.threshold.step):
-                raise GraphError(f"the neuron {self.label!r} subtracts another step than that of its levels")
+                raise DynamicsError(f"the neuron {self.label!r} subtracts another step than that of its levels")
             step = each(found.taken / gain)
         level = np.allclose(first, step, rtol=_LEVEL_TOLERANCE, atol=0) and not self.threshold.strict
         if level and found.reset == "subtract" and (decay == 1).all():
@@ -103,10 +117,14 @@ def spikes(trace: Trace, potential: Any, threshold: Threshold) -> NodeValue:
 def _with_sums(trace: Trace, value: Combination) -> Combination:
     """A potential in which terms that some node adds up stand as that node."""
     terms = dict(value.terms)
+    if len(terms) < 2:
+        return value
     moments = {term[1] for term in terms if not isinstance(term, Product)}
+    nodes = {term[0] for term in terms if not isinstance(term, Product)}
     for name in trace.builder.names(Add):
         summed = [_unscaled(trace, source) for source in trace.builder.sources(name)]
-        if len({node for node, _ in summed}) < len(summed):
+        present = {node for node, _ in summed}
+        if len(present) < len(summed) or not present <= nodes:
             continue
         for time in moments:
             shares = [terms.get((node, time), ZERO) / factor for node, factor in summed]
@@ -149,12 +167,12 @@ def _multiple(trace: Trace, node: str) -> tuple[str, int]:
 def _begun(trace: Trace, value: Combination, threshold: Threshold, label: str) -> WrittenNeuron:
     """A neuron at its first step: its potential is what it reads."""
     if len(value.terms) != 1:
-        raise GraphError(_UNKNOWN)
+        raise DynamicsError(_UNKNOWN)
     ((term, gain),) = value.terms.items()
     if isinstance(term, Product) or term[1].when not in (When.EVERY, When.STEP) or term[1].step:
-        raise GraphError(_UNKNOWN)
+        raise DynamicsError(_UNKNOWN)
     if not (gain > 0).all():
-        raise GraphError("a neuron fires where its input is low, not where it is high")
+        raise DynamicsError("a neuron fires where its input is low, not where it is high")
     potential = Potential(term[0], gain, value.terms)
     neuron = WrittenNeuron(label, "", term[0], 1, label=label, threshold=threshold, potential=potential)
     shape = trace.builder.shape(term[0])
@@ -175,9 +193,11 @@ def _continued(trace: Trace, value: Combination, threshold: Threshold, label: st
         if found is None:
             continue
         if not chain.threshold.equals(threshold):
-            raise GraphError("its threshold changes from step to step, or a constant is added to its potential")
+            raise DynamicsError("its threshold changes from step to step, or a constant is added to its potential")
         if known is not None and not known.equals(found):
-            raise GraphError(f"step {chain.latest + 1} of the neuron {chain.node!r} differs from the steps before it")
+            raise DynamicsError(
+                f"step {chain.latest + 1} of the neuron {chain.node!r} differs from the steps before it"
+            )
         chain.recurrence = known or found
         chain.potential = replace(chain.potential, terms=value.terms)
         chain.calls = (chain.calls or 0) + 1
@@ -253,7 +273,7 @@ def settle(trace: Trace) -> None:
     """Give every written-out neuron its final operation; GraphError where its steps were not all seen."""
     for chain in _written(trace):
         if chain.calls == 1 and trace.steps != 1:
-            raise GraphError(
+            raise DynamicsError(
                 f"the neuron {chain.node!r} is computed by the forward itself, which runs one step and keeps no state "
                 "that can be followed: run all steps inside the forward"
             )
@@ -262,4 +282,9 @@ def settle(trace: Trace) -> None:
         if np.any(fade):
             decay = frozen(np.broadcast_to(fade, shape[0]), np.float64)
             source = trace.builder.insert(f"{chain.node}.current", LeakyIntegrator(decay), source, before=chain.node)
-        trace.builder.replace(chain.node, chain.op(shape[0]), (source,))
+        try:
+            trace.builder.replace(chain.node, chain.op(shape[0]), (source,))
+        except GraphError as error:
+            raise DynamicsError(
+                f"the neuron {chain.label!r}, which the forward computes, is no known one: {error}"
+            ) from None

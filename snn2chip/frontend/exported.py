@@ -6,7 +6,7 @@ one step and changes its buffers, it is run for all steps, each with the buffers
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,30 +46,49 @@ def capture_exported(
         input_shape: by default that of the program's input, without its first axis.
     Raises: UserError or GraphError naming the module's path and class where something is not understood.
     """
-    given = _input_lengths(program)
+    given = tuple(length if isinstance(length, int) else None for length in _input_value(program).shape)
     shape = input_shape or tuple(length for length in given[1:] if length is not None)
     refusals: list[UserError] = []
     for lead, batch, found in _layouts(given, shape, steps):
-        trace = Trace(Builder(shape, largest), batch, scopes=[_ROOT])
-        if found is not None:
-            trace.fix_steps(found)
         try:
-            return _Run(program, trace).graph(lead, input_scale, output)
+            run = _Run(program, _trace(shape, largest, batch, found))
+            graph = run.graph(lead, input_scale, output)
         except LayoutError as error:
             refusals.append(error)
+            continue
+        if changed := run.changed():
+            again = _Run(program, _trace(shape, largest, batch, found), changed).graph(lead, input_scale, output)
+            _check_same(graph, again, changed)
+        return graph
     if not refusals:
         raise UserError(f"the program takes an input of {list(given)}, which is no batch of {list(shape)}")
     raise GraphError(str(refusals[0]))
 
 
-def _input_lengths(program: ExportedProgram) -> tuple[int | None, ...]:
-    """The shape of the program's first input; None for lengths that may vary."""
+def _trace(shape: tuple[int, ...], largest: int, batch: int, steps: int | None) -> Trace:
+    trace = Trace(Builder(shape, largest), batch, scopes=[_ROOT])
+    if steps is not None:
+        trace.fix_steps(steps)
+    return trace
+
+
+def _check_same(graph: Graph, again: Graph, changed: Iterable[str]) -> None:
+    if graph.digest != again.digest:
+        names = ", ".join(map(repr, changed))
+        raise GraphError(
+            f"its second run means something else than the first, by what it keeps in the buffers {names}: "
+            "a network means the same at every call"
+        )
+
+
+def _input_value(program: ExportedProgram) -> torch.Tensor:
+    """What stands for the program's first input."""
     names = program.graph_signature.user_inputs
     node = next((n for n in program.graph.nodes if n.op == "placeholder" and n.name in names), None)
     value = None if node is None else node.meta.get("val")
     if not isinstance(value, torch.Tensor):
         raise UserError("the program takes no tensor as its first input")
-    return tuple(length if isinstance(length, int) else None for length in value.shape)
+    return value
 
 
 def _layouts(
@@ -101,6 +120,7 @@ class _Run:
 
     program: ExportedProgram
     trace: Trace
+    memories: Mapping[str, torch.Tensor] = field(default_factory=dict)
     _buffers: dict[str, Any] = field(default_factory=dict)
 
     def graph(self, lead: Axes, input_scale: float, output: int | None) -> Graph:
@@ -108,13 +128,23 @@ class _Run:
         node = builder.input(str(signature.user_inputs[0]))
         if input_scale != 1:
             node = builder.add("input_scale", Scale(input_scale), (node,))
-        image = Traced.make(self.trace, input_value(node, lead, self.trace))
+        dtype = _input_value(self.program).dtype
+        image = Traced.make(self.trace, input_value(node, lead, self.trace), dtype=dtype)
         states = [InitialState(str(name)) for name in signature.user_inputs[1:]]
         try:
             returned = run_steps(self.trace, lambda given: self._step(image, given), states, TIME in atoms(lead))
             return finish(self.trace, returned, output)
         except GraphError as error:
             raise located(self.trace, error) from None
+
+    def changed(self) -> dict[str, torch.Tensor]:
+        """The buffers that the program has changed, other than to the states of neurons."""
+        found = {name: value.value for name, value in self._buffers.items() if isinstance(value.value, torch.Tensor)}
+        return {name: value for name, value in found.items() if not torch.equal(value, self._stored(name))}
+
+    def _stored(self, name: str) -> Any:
+        stores = (self.memories, self.program.state_dict, self.program.constants)
+        return next((store[name] for store in stores if name in store), None)
 
     def _step(self, image: Traced, states: Sequence[Any]) -> list[Any]:
         """One run of the program, from the buffers as they are to what it returns."""
@@ -137,8 +167,7 @@ class _Run:
             return next(given)
         if spec.target in self._buffers:
             return self._buffers[spec.target]
-        stores = (self.program.state_dict, self.program.constants)
-        found = next((store[spec.target] for store in stores if spec.target in store), None)
+        found = self._stored(spec.target)
         if not isinstance(found, torch.Tensor):
             raise GraphError(f"the program needs {spec.target!r}, a {spec.kind.name}, which is not supported")
         if spec.kind is not InputKind.BUFFER:
@@ -150,6 +179,12 @@ class _Run:
         name = getattr(node.target, "__name__", str(node.target))
         if name.startswith(_CHECKS):
             return None
+        if str(getattr(node.target, "__module__", "")).startswith("torch._functorch"):
+            raise GraphError(
+                f"{_scope(node)}: {name} belongs to torch.vmap, which cannot be followed: write the loop out"
+            )
+        if _draws(node):
+            raise GraphError(f"{_scope(node)}: {name} draws random numbers: a network means the same at every call")
         args, kwargs = pytree.tree_map_only(fx.Node, values.__getitem__, (node.args, node.kwargs))
         self.trace.scopes.append(_scope(node))
         try:
@@ -173,6 +208,13 @@ class _Run:
             else:
                 raise GraphError(f"the program changes its input or its parameters ({spec.kind.name})")
         return returned
+
+
+def _draws(node: fx.Node) -> bool:
+    """Whether an operator draws random numbers; dropout does so in training alone."""
+    if torch.Tag.nondeterministic_seeded not in getattr(node.target, "tags", ()):
+        return False
+    return "dropout" not in str(node.target)
 
 
 def _needed(graph: fx.Graph) -> list[fx.Node]:

@@ -13,6 +13,7 @@ from snn2chip.frontend.recurrence import equal
 from snn2chip.frontend.trace import Trace
 from snn2chip.frontend.values import (
     Combination,
+    DynamicsError,
     Floored,
     InitialState,
     NodeValue,
@@ -27,10 +28,13 @@ from snn2chip.frontend.values import (
 Step = Callable[[Sequence[Any]], Sequence[Any]]
 
 
-def run_steps(trace: Trace, step: Step, states: Sequence[InitialState], timed: bool) -> Sequence[Any]:
+def run_steps(
+    trace: Trace, step: Step, states: Sequence[InitialState], timed: bool, omitted: Sequence[str] = ()
+) -> Sequence[Any]:
     """What the model returns; over all steps where its neurons are written out and it was called for each.
 
     Args:
+        omitted: arguments that are None at first, and may be states.
         timed: whether the input has a time axis, so that one call runs all steps.
     Raises: GraphError where a call differs from the first, because of a memory that no neuron accounts for.
     """
@@ -43,18 +47,29 @@ def run_steps(trace: Trace, step: Step, states: Sequence[InitialState], timed: b
         trace.repeated = number
         returned.append(_repeated(step, _carried(returned[-1], states, written), number))
         if len(trace.chains) != chains or any(chain.calls != number + 1 for chain in trace.chains):
-            raise GraphError(f"its call number {number + 1} runs other neurons than the first: {_MEND}")
+            raise DynamicsError(f"its call number {number + 1} runs other neurons than the first: {_mend(omitted)}")
         if not written:
             _check_same(returned[0], returned[-1], number)
     trace.repeated = 0
     if written:
-        return [_over_time(trace, values) for values in zip(*returned, strict=True)]
+        each = list(zip(*returned, strict=True))
+        plain = any(_is_stepped(values) for values in each)
+        return [_over_time(trace, values, plain) for values in each]
     for chain in trace.chains:
         chain.calls = 1  # the calls are alike, and the graph is one of them
     return returned[0]
 
 
 _MEND = "keep no memory outside of neurons, or run all steps inside the forward"
+
+
+def _mend(omitted: Sequence[str]) -> str:
+    states = ", ".join(map(repr, omitted))
+    return (
+        f"return a new state for each of its arguments {states}, or run all steps inside the forward"
+        if states
+        else _MEND
+    )
 
 
 def _is_single_step(trace: Trace, timed: bool) -> bool:
@@ -88,10 +103,12 @@ def _carried(returned: Sequence[Any], states: Sequence[InitialState], written: b
     free = [state for state in states if state.chain is None]
     names = ", ".join(repr(state.name) for state in free)
     if free and not written:
-        raise GraphError(f"no neuron takes over the states {names} that it is given: {_MEND}")
+        raise DynamicsError(f"no neuron takes over the states {names} that it is given: {_MEND}")
     found = [value for value in returned if isinstance(value, Combination)]
     if free and len(found) != len(free):
-        raise GraphError(f"it takes the states {names} and returns {len(found)} potentials: it must return each state")
+        raise DynamicsError(
+            f"it takes the states {names} and returns {len(found)} potentials: it must return each state"
+        )
     potentials = iter(found)
     return [next(potentials) if state.chain is None else InitialState(state.name) for state in states]
 
@@ -100,7 +117,7 @@ def _check_same(first: Sequence[Any], later: Sequence[Any], number: int) -> None
     """GraphError unless a call returned what the first did, one step later each."""
     if len(first) == len(later) and all(_same(a, b, number) for a, b in zip(first, later, strict=True)):
         return
-    raise GraphError(
+    raise DynamicsError(
         f"its call number {number + 1} returns something else than the first, so that it keeps a memory in an "
         f"attribute or buffer that is no neuron's state: {_MEND}"
     )
@@ -128,8 +145,11 @@ def _later(time: Any, number: int) -> Any:
     return at(number) if time == at(0) else time
 
 
-def _over_time(trace: Trace, values: Sequence[Any]) -> Any:
-    """A returned tensor at all steps; the last value of what is no tensor."""
-    if all(isinstance(value, NodeValue) and value.time.when in (When.STEP, When.EVERY) for value in values):
-        return stack(trace, values)
-    return values[-1]
+def _is_stepped(values: Sequence[Any]) -> bool:
+    return all(isinstance(value, NodeValue) and value.time.when in (When.STEP, When.EVERY) for value in values)
+
+
+def _over_time(trace: Trace, values: Sequence[Any], plain: bool) -> Any:
+    """A returned tensor at all steps; the last value of a potential that is returned beside a `plain` tensor."""
+    potential = isinstance(values[-1], Combination) and not plain
+    return stack(trace, values) if potential or _is_stepped(values) else values[-1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -64,6 +64,8 @@ class Trace:
         spikes: what comparisons of potentials with thresholds have been found to be.
         repeated: which call of a model that runs one step this is, from 0.
         absorbed: nodes that turned out to be part of a neuron.
+        owned: what the model calls the memory that its tensors lie in, by address.
+        digests: of parameters that were met, with the tensor and its version, by its id.
     """
 
     builder: Builder
@@ -74,9 +76,10 @@ class Trace:
     kept: dict[int, Chain] = field(default_factory=dict)
     repeated: int = 0
     absorbed: set[str] = field(default_factory=set)
+    owned: Mapping[int, str] = field(default_factory=dict)
     spikes: dict[Hashable, tuple[str, Time]] = field(default_factory=dict)
     _interned: dict[Hashable, str] = field(default_factory=dict)
-    _digests: dict[int, tuple[torch.Tensor, int, bytes]] = field(default_factory=dict)
+    digests: dict[int, tuple[torch.Tensor, int, bytes]] = field(default_factory=dict)
 
     def fix_steps(self, steps: int) -> None:
         """Say that the network runs `steps` steps; GraphError where it was said otherwise before."""
@@ -156,11 +159,11 @@ class Trace:
         """Tells parameters apart by their values (an effective weight is a new tensor at every call)."""
         if tensor is None:
             return b""
-        known = self._digests.get(id(tensor))
+        known = self.digests.get(id(tensor))
         if known is None or known[1] != tensor._version:
             state = hashlib.blake2b(repr((tensor.dtype, tuple(tensor.shape))).encode())
             state.update(np.ascontiguousarray(array(tensor)).data)
-            self._digests[id(tensor)] = known = (tensor, tensor._version, state.digest())
+            self.digests[id(tensor)] = known = (tensor, tensor._version, state.digest())
         return known[2]
 
     def whole_features(self, value: NodeValue) -> tuple[Axes, Axes]:
@@ -170,7 +173,8 @@ class Trace:
             raise LayoutError("it works on a tensor without a batch axis")
         expected = tuple(k for k, size in enumerate(self.builder.shape(value.node)) if size > 1)
         if layout.atoms(features) != expected:
-            raise LayoutError(f"the axes of its input are in another order than channels, rows, columns: {value.axes}")
+            found = layout.described(value.axes)
+            raise LayoutError(f"the axes of its input are in another order than channels, rows, columns: {found}")
         return lead, features
 
     def map_operand(self, value: NodeValue) -> tuple[str, Axes]:

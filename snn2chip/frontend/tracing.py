@@ -23,6 +23,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 
 from snn2chip.errors import GraphError, UserError
+from snn2chip.frontend.dtypes import CONVERSIONS, converted, result_type, target_type
 from snn2chip.frontend.functions import ARITHMETIC, FUNCTIONS, SETTERS, VIEWS
 from snn2chip.frontend.rules import Call, rule_for
 from snn2chip.frontend.trace import Scope, Trace
@@ -46,17 +47,26 @@ _FACTORIES = frozenset(
 )
 #: What draws numbers: a network means the same at every call.
 _RANDOM = frozenset(
-    {"rand", "randn", "randint", "rand_like", "randn_like", "randint_like", "bernoulli", "normal", "poisson"}
+    {
+        *("rand", "randn", "randint", "randperm", "rand_like", "randn_like", "randint_like", "bernoulli", "normal"),
+        *("poisson", "multinomial", "uniform_", "normal_", "bernoulli_", "random_", "exponential_", "cauchy_"),
+        *("geometric_", "log_normal_"),
+    }
 )
 #: What asks for a tensor's values.
 _VALUES = frozenset(
     {"__bool__", "item", "tolist", "numpy", "__int__", "__float__", "__index__", "__array__", "__complex__"}
 )
-
+#: What hands a tensor's memory to others.
+_SHARED = frozenset({"numpy", "__array__", "__dlpack__", "data_ptr", "untyped_storage", "storage"})
 
 #: What stands for a tensor without values.
 SYMBOLS = (NodeValue, StateValue, InitialState, Combination, Floored, Opaque)
 _ZERO = torch.zeros(())
+
+
+class BelowError(UserError):
+    """An operator reached a traced tensor without the function that it belongs to."""
 
 
 class _Memory:
@@ -64,6 +74,7 @@ class _Memory:
 
     def __init__(self) -> None:
         self.version = 0
+        self.elsewhere = False  # whether NumPy shares it as well
 
 
 class Traced(torch.Tensor):
@@ -94,13 +105,15 @@ class Traced(torch.Tensor):
         traced = [leaf for leaf in pytree.tree_leaves((args, kwargs)) if isinstance(leaf, Traced)]
         trace = traced[0].tracer
         try:
+            if torch.is_autocast_enabled("cpu"):
+                raise GraphError("torch.autocast is on, which rounds: leave it out in evaluation")
             return _Dispatch(trace, func, name).run(args, kwargs, traced)
         except GraphError as error:
             raise located(trace, error) from None
 
     @classmethod
     def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # type: ignore[override]
-        raise UserError(f"{func} reached a traced tensor below torch's functions: use plain PyTorch in its place")
+        raise BelowError(f"{func} reached a traced tensor below torch's functions: use plain PyTorch in its place")
 
     def __repr__(self, **_: Any) -> str:  # type: ignore[override]
         return f"Traced({self.value})"
@@ -125,20 +138,45 @@ class _Dispatch:
     def run(self, args: Any, kwargs: Any, traced: list[Traced]) -> Any:
         self._check_fresh(traced)
         plain_args, plain_kwargs = pytree.tree_map(_plain, (args, kwargs))
-        if self._name.removeprefix("aten.") in ARITHMETIC:  # a state that arithmetic goes on from is zero at first
+        base = self._name.removeprefix("aten.")
+        symbols = [leaf.value for leaf in traced if isinstance(leaf.value, SYMBOLS)]
+        if base in CONVERSIONS and symbols:
+            return self._convert(base, args, kwargs)
+        if base in ARITHMETIC and any(isinstance(value, InitialState) for value in symbols):
+            # A state that arithmetic goes on from is zero at first.
             plain_args, plain_kwargs = pytree.tree_map_only(InitialState, lambda _: _ZERO, (plain_args, plain_kwargs))
-        if not any(isinstance(leaf, SYMBOLS) for leaf in pytree.tree_leaves((plain_args, plain_kwargs))):
-            return self._constant(args, plain_args, plain_kwargs)
+            symbols = [value for value in symbols if not isinstance(value, InitialState)]
+        if not symbols:
+            return self._constant(args, plain_args, plain_kwargs, traced)
         if self._name in SETTERS:
-            return self._set(args, plain_args, plain_kwargs)
-        in_place = self._name.endswith("_") and not self._name.endswith("__")
-        name = self._name[:-1] if in_place else self._name
-        value = self._evaluate(name, plain_args, plain_kwargs)
-        if in_place:
-            return self._assign(args[0], value)
-        return wrapped(
-            self._trace, value, traced[0].memory if name.removeprefix("aten.") in VIEWS else None, traced[0].dtype
-        )
+            return self._assign(args[0], self._evaluate(self._name, plain_args, plain_kwargs, symbols), args[2])
+        if self._name.endswith("_") and not self._name.endswith("__"):
+            result_type(base[:-1], args, kwargs, traced[0].dtype)
+            value = self._evaluate(self._name[:-1], plain_args, plain_kwargs, symbols)
+            target = args[0] if args else kwargs["input"]
+            return self._assign(target, value, args[1] if base == "copy_" else target)
+        value = self._evaluate(self._name, plain_args, plain_kwargs, symbols)
+        return self._new(base, value, args, kwargs, traced)
+
+    def _new(self, base: str, value: Any, args: Any, kwargs: Any, traced: list[Traced]) -> Any:
+        """What a function returns, in the type that torch gives it."""
+        if isinstance(value, torch.Tensor):  # a constant that is made in the likeness of a tensor
+            return wrapped(self._trace, value.to(kwargs.get("dtype") or traced[0].dtype))
+        dtype = result_type(base, args, kwargs, traced[0].dtype)
+        return wrapped(self._trace, value, traced[0].memory if base in VIEWS else None, dtype)
+
+    def _convert(self, name: str, args: Any, kwargs: Any) -> Any:
+        """A change of type."""
+        tensor, target = args[0], target_type(name, args[1:], kwargs)
+        if name == "type" and len(args) == 1 and not kwargs:
+            return torch.empty(0, dtype=tensor.dtype).type()
+        target = target or tensor.dtype
+        value = _plain(tensor)
+        if isinstance(value, torch.Tensor):
+            return wrapped(self._trace, value.to(target))
+        shared = target == tensor.dtype and name != "_to_copy" and not kwargs.get("copy")
+        value = converted(self._trace, value, tensor.dtype, target)
+        return wrapped(self._trace, value, tensor.memory if shared else None, target)
 
     def _check_fresh(self, traced: list[Traced]) -> None:
         for tensor in traced:
@@ -147,19 +185,28 @@ class _Dispatch:
                     f"{self._name} reads a view of a tensor that was changed in place: use + instead of +="
                 )
 
-    def _constant(self, args: Any, plain_args: Any, plain_kwargs: Any) -> Any:
+    def _constant(self, args: Any, plain_args: Any, plain_kwargs: Any, traced: list[Traced]) -> Any:
         """A function of constants alone is computed."""
         result = self._func(*plain_args, **plain_kwargs)
+        for tensor in traced if self._name in _SHARED else ():
+            tensor.memory.elsewhere = True
         if args and isinstance(args[0], Traced) and result is args[0].value:  # changed in place
+            if result.shape != args[0].shape:
+                raise GraphError(f"{self._name} changes the shape of a tensor in place: use its result")
             return args[0]
-        return wrapped(self._trace, result)
+        memories = {_storage(leaf.value): leaf.memory for leaf in traced if _is_constant(leaf.value)}
+        return pytree.tree_map_only(
+            torch.Tensor, lambda made: Traced.make(self._trace, made, memories.get(_storage(made))), result
+        )
 
-    def _evaluate(self, name: str, args: Any, kwargs: Any) -> Any:
-        opaque = next((leaf for leaf in pytree.tree_leaves((args, kwargs)) if isinstance(leaf, Opaque)), None)
+    def _evaluate(self, name: str, args: Any, kwargs: Any, symbols: list[Any]) -> Any:
+        opaque = next((value for value in symbols if isinstance(value, Opaque)), None)
         if name in _VALUES:
             raise GraphError(f"{name.strip('_')} depends on the values of a tensor, which are known at run time only")
         if opaque is not None and name.removeprefix("aten.") in ARITHMETIC:
             return opaque  # what depends on it is no tensor of the graph either
+        if kwargs.pop("out", None) is not None:
+            raise GraphError("out= is not supported: use the result")
         handler = FUNCTIONS.get(name) or FUNCTIONS.get(name.removeprefix("aten."))
         if handler is None:
             raise GraphError(f"{name} is not supported")
@@ -169,16 +216,33 @@ class _Dispatch:
             raise GraphError(f"{name} is called in a way that is not supported: {error}") from None
         return handler(*bound.args, **bound.kwargs)
 
-    def _set(self, args: Any, plain_args: Any, plain_kwargs: Any) -> None:
-        self._assign(args[0], self._evaluate(self._name, plain_args, plain_kwargs))
-
-    def _assign(self, target: Any, value: Any) -> Any:
-        """Give `target`, and everything that is another name for it, a new value."""
-        if not isinstance(target, Traced):
-            raise GraphError(f"{self._name} changes a tensor of the module in place: use an out-of-place function")
+    def _assign(self, target: Any, value: Any, source: Any) -> Any:
+        """Give `target`, and everything that is another name for it, a new value, which has the type of `source`."""
+        owner = self._trace.owned.get(_storage(_plain(target))) if isinstance(_plain(target), torch.Tensor) else None
+        if owner is not None or not isinstance(target, Traced):
+            raise GraphError(
+                f"{self._name} changes {owner or 'a tensor that the forward did not make'} in place: "
+                "use an out-of-place function"
+            )
+        if target.memory.elsewhere:
+            raise GraphError(f"{self._name} changes a tensor in place that NumPy shares: use an out-of-place function")
+        if isinstance(source, torch.Tensor):
+            value = converted(self._trace, value, source.dtype, target.dtype)
+        lengths = value.shape if isinstance(value, torch.Tensor) else self._trace.lengths(value)
+        if tuple(lengths) != tuple(target.shape):
+            raise GraphError(f"{self._name} changes the shape of a tensor in place: use its result")
         target.memory.version += 1
         target.value, target.version = value, target.memory.version
         return target
+
+
+def _is_constant(value: Any) -> bool:
+    return isinstance(value, torch.Tensor) and value.numel() > 0
+
+
+def _storage(tensor: torch.Tensor) -> int:
+    """Tells apart what memory tensors lie in."""
+    return tensor.untyped_storage().data_ptr()
 
 
 def wrapped(trace: Trace, result: Any, memory: _Memory | None = None, dtype: torch.dtype | None = None) -> Any:
@@ -240,7 +304,6 @@ def tracing(trace: Trace, model: nn.Module) -> Iterator[None]:
     """While this holds, calls of modules are noted, and known neurons are replaced by their rules."""
     paths = {id(module): path for path, module in model.named_modules()}
     original = nn.Module.__call__
-    traced = functools.partial(wrapped, trace)
 
     def call(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
         path = paths.get(id(module), f"<{type(module).__name__}>")
@@ -250,6 +313,7 @@ def tracing(trace: Trace, model: nn.Module) -> Iterator[None]:
             rule = rule_for(module)
             if rule is None:
                 return original(module, *args, **kwargs)
+            traced = functools.partial(wrapped, trace, dtype=_given_type((args, kwargs)))
             args, kwargs = pytree.tree_map(_plain, (args, kwargs))
             return traced(rule.apply(Call(trace, path, module, args, kwargs, traced)))
         except GraphError as error:
@@ -263,6 +327,12 @@ def tracing(trace: Trace, model: nn.Module) -> Iterator[None]:
             yield
     finally:
         nn.Module.__call__ = original  # type: ignore[method-assign]
+
+
+def _given_type(arguments: Any) -> torch.dtype:
+    """The type of the first tensor that a layer is given, which is that of what it returns."""
+    found = (leaf.dtype for leaf in pytree.tree_leaves(arguments) if isinstance(leaf, Traced))
+    return next((dtype for dtype in found if dtype.is_floating_point), torch.float32)
 
 
 def _check_hooks(module: nn.Module) -> None:

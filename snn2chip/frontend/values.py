@@ -147,6 +147,14 @@ class Floored:
     axes: Axes
     levels: int | None = None
 
+    def error(self) -> GraphError:
+        """What a layer that reads it meets."""
+        if self.levels is None:
+            return GraphError("it is rounded down, but not clamped to 0..N: clamp it, for a neuron's spike counts")
+        return GraphError(
+            f"it is clamped to 0..{self.levels}, but not rounded down: floor it, for a neuron's spike counts"
+        )
+
 
 @dataclass(frozen=True)
 class Opaque:
@@ -166,6 +174,10 @@ class StaticTotalError(GraphError):
     """A sum over all steps meets what is the same at every step, and counts once."""
 
 
+class DynamicsError(GraphError):
+    """A neuron that a forward computes by itself, or a memory that it keeps, is none that is known."""
+
+
 def same_time(first: Time, second: Time) -> Time:
     """When a value that is computed from two others holds; GraphError where they belong to different steps."""
     if {first.when, second.when} == {When.TOTAL, When.EVERY}:
@@ -177,4 +189,6 @@ def same_time(first: Time, second: Time) -> Time:
         return first
     if first.when is When.EVERY:
         return second
-    raise GraphError(f"it combines {first} with {second}: only values of one step can meet (no delays, no recurrence)")
+    raise DynamicsError(
+        f"it combines {first} with {second}: only values of one step can meet (no delays, no recurrence)"
+    )

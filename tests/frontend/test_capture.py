@@ -157,7 +157,10 @@ class Sigmoid(nn.Module):
         (nn.GELU(), r"module 'body' \(GELU\): gelu is not supported"),
         (nn.Sequential(nn.Conv2d(1, 1, 1), nn.GELU()), r"module 'body\.1' \(GELU\): gelu is not supported"),
         (Sigmoid(), r"module 'body' \(Sigmoid\), test_capture\.py line \d+: sigmoid is not supported"),
-        (nn.Conv2d(1, 1, 3, padding=1, padding_mode="reflect"), r"module 'body' \(Conv2d\): pad is not supported"),
+        (
+            nn.Conv2d(1, 1, 3, padding=1, padding_mode="reflect"),
+            r"module 'body' \(Conv2d\): padding in mode 'reflect' is not supported",
+        ),
         (nn.AvgPool2d(3, 1, 1, count_include_pad=False), r"module 'body' \(AvgPool2d\): its divisor differs"),
         (networks.MultiLevelIF(4, steps=2), r"module 'body' \(MultiLevelIF\): it runs 2 steps"),
         (nn.Sequential(nn.Conv2d(1, 8, 3), nn.ReLU()), r"module 'body\.1' \(ReLU\): relu is not supported"),

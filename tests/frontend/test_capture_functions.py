@@ -147,7 +147,7 @@ def test_concatenation_is_one_node() -> None:
     ("body", "sentence"),
     [
         (lambda net, s: s.mean(2).flatten(1), r"mean is taken over rows or columns alone"),
-        (lambda net, s: s[:, :1].flatten(1), r"it takes the part None:1"),
+        (lambda net, s: s[:, :1].flatten(1), r"it takes the part :1"),
         (lambda net, s: s[0].flatten(), r"it selects some of the batch"),
         (lambda net, s: s.permute(0, 2, 3, 1).flatten(1), r"in another order than channels, rows, columns"),
         (lambda net, s: F.max_pool2d(s, 3, 2, ceil_mode=True).flatten(1), r"ceil_mode is on"),

@@ -73,8 +73,8 @@ def viewed(self: Any, x: Tensor) -> Any:
         (lambda self, x: self.logits(self.spikes(x) - self.spikes(x)), r"spikes with a minus sign"),
         (lambda self, x: self.logits(-self.spikes(x)), r"spikes with a minus sign"),
         (lambda self, x: self.logits(self.spikes(x)).softmax(1), r"softmax is not supported"),
-        (lambda self, x: self.logits(self.spikes(x)[:, :, :2]), r"takes the part None:2"),
-        (lambda self, x: self.logits(self.spikes(x).long()), r"converts to integers"),
+        (lambda self, x: self.logits(self.spikes(x)[:, :, :2]), r"takes the part :2"),
+        (lambda self, x: self.logits(self.spikes(x).long()), r"converts to torch.int64, which cuts"),
     ],
 )
 def test_a_forward_that_cannot_be_kept_is_refused(forward: Forward, sentence: str) -> None:

@@ -245,3 +245,71 @@ def test_the_second_way() -> None:
     with torch.no_grad():
         expected = model(torch.from_numpy(images).double())
     np.testing.assert_allclose(interpreter.logits(graph, images), expected.numpy(), rtol=1e-9)
+
+
+class Program(nn.Module):
+    """A layer, and a buffer that its forward counts in."""
+
+    count: Tensor
+
+    def __init__(self, forward: Any) -> None:
+        super().__init__()
+        self.first, self.body = nn.Linear(4, 3), forward
+        self.register_buffer("count", torch.zeros(1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.body(self, self.first(x))  # type: ignore[no-any-return]
+
+
+def counted(net: Any, y: Tensor) -> Tensor:
+    net.count.add_(1)
+    return y
+
+
+def count_used(net: Any, y: Tensor) -> Tensor:
+    net.count.add_(1)
+    return y * net.count  # type: ignore[no-any-return]
+
+
+def program_of(forward: Any) -> Any:
+    return torch.export.export(Program(forward).eval(), (torch.zeros(2, 4),), strict=False)
+
+
+def test_a_buffer_that_is_only_counted_in() -> None:
+    assert capture_exported(program_of(counted), largest=5, steps=1).output.name == "readout"
+
+
+@pytest.mark.parametrize(
+    ("forward", "sentence"),
+    [
+        (count_used, r"its second run means something else than the first, by what it keeps in the buffers 'count'"),
+        (lambda net, y: y * torch.rand(1), r"rand.* draws random numbers"),
+        (lambda net, y: y.to(torch.int32).float(), r"torch.int32, which cuts"),
+    ],
+)
+def test_a_program_that_means_something_else_is_refused(forward: Any, sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence):
+        capture_exported(program_of(forward), largest=5, steps=1)
+
+
+def mapped(net: Any, y: Tensor) -> Tensor:
+    each: Any = torch.vmap(torch.neg)
+    return each(y)  # type: ignore[no-any-return]
+
+
+def test_vmap_is_refused() -> None:
+    with pytest.raises(UserError, match=r"belongs to torch\.vmap"):
+        frontend.capture(Program(mapped).eval(), (4,), 5, steps=1)
+    each: Any = torch.vmap(torch.neg)  # it works as before
+    assert torch.equal(each(torch.ones(2, 2)), -torch.ones(2, 2))
+
+
+def test_what_torch_export_alone_follows() -> None:
+    model = Program(lambda net, y: twice(y)).eval()
+    graph = frontend.capture(model, (4,), 5, steps=1)
+    images = np.random.default_rng(0).integers(0, 6, (8, 4)).astype(np.uint8)
+    with torch.no_grad():
+        expected = model(torch.from_numpy(images).float()).double().numpy()
+    np.testing.assert_allclose(interpreter.logits(graph, images), expected, atol=1e-5)
+    with pytest.raises(UserError, match=r"depends on the length of the batch"):
+        frontend.capture(Program(lambda net, y: twice(y) / y.shape[0]).eval(), (4,), 5, steps=1)

@@ -6,6 +6,7 @@ import importlib
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from types import ModuleType
 from typing import Any
@@ -56,6 +57,12 @@ def _narrow(path: str, step_mode: str, **arguments: Any) -> nn.Module:
     return model
 
 
+def _is_spiking(module: nn.Module) -> bool:
+    """Neurons of SpikingJelly, and those that one of its examples brings along (its last layer does not fire)."""
+    own = type(module).__module__.endswith("r11_enabling_spikebased_backpropagation") and hasattr(module, "v_threshold")
+    return isinstance(module, neuron.BaseNode) or (own and getattr(module, "fire", True))
+
+
 def _network(
     name: str,
     path: str,
@@ -73,7 +80,7 @@ def _network(
         source=f"{path.replace(':', '.')}({shown})",
         package="spikingjelly",
         build=partial(make, path, step_mode, **arguments),
-        spiking=lambda module: isinstance(module, neuron.BaseNode),
+        spiking=_is_spiking,
         input_shape=shape,
         steps=STEPS,
         layout=layout,
@@ -86,6 +93,7 @@ _IMAGE, _GREY = (3, 32, 32), (1, 28, 28)
 _IF, _LIF, _PLIF = neuron.IFNode, neuron.LIFNode, neuron.ParametricLIFNode
 _VGG, _CIFAR = "model.spiking_vgg:spiking_vgg11_bn", "model.parametric_lif_net:CIFAR10Net"
 _SEW, _RESNET = "model.sew_resnet:sew_resnet18", "model.spiking_resnet:spiking_resnet18"
+_R11 = "examples.cifar10_r11_enabling_spikebased_backpropagation:ResNet11"
 _CSNN, _MNIST = "examples.conv_fashion_mnist:CSNN", "examples.lif_fc_mnist:SNN"
 
 NETWORKS = (
@@ -102,5 +110,6 @@ NETWORKS = (
     _network("CSNN", _CSNN, _GREY, "image", gain=2.0, T=STEPS, channels=32),
     _network("dense MNIST net", _MNIST, _GREY, "step", gain=4.0, tau=2.0),
     _network("MS-ResNet-18", "model.ms_resnet:ms_resnet18", _IMAGE, "image", T=STEPS, base_channels=16),
-    _network("ResNet-11", "examples.cifar10_r11_enabling_spikebased_backpropagation:ResNet11", _IMAGE, "step"),
+    # Its spikes are single precision, whatever the network is.
+    replace(_network("ResNet-11", _R11, _IMAGE, "step", gain=3.0), single=True, largest=16, scale=1 / 16),
 )

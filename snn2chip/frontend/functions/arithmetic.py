@@ -22,19 +22,20 @@ from snn2chip.frontend.combination import (
     total,
 )
 from snn2chip.frontend.dynamics import Threshold, product, spikes
+from snn2chip.frontend.functions.spiking import is_binary, of_spikes
 from snn2chip.frontend.functions.synapses import signal_value
 from snn2chip.frontend.trace import Trace
 from snn2chip.frontend.values import Combination, Floored, NodeValue, Product
-from snn2chip.graph import Kind, frozen
+from snn2chip.graph import frozen
 
 Number = int | float
 _ONE = frozen(np.ones(()))
 
 
-def add(trace: Trace, input: Any, other: Any, alpha: Number = 1, out: Any = None) -> Any:
+def add(trace: Trace, input: Any, other: Any, alpha: Number = 1) -> Any:
     """``a + alpha * b``."""
-    if out is not None:
-        raise GraphError("out= is not supported: use the result")
+    if is_constant(input) and is_constant(other):
+        return input + alpha * other
     name = trace.label("add")
     if alpha != 1:
         other = mul(trace, other, alpha)
@@ -79,12 +80,18 @@ def rsub(trace: Trace, input: Any, other: Any, alpha: Number = 1) -> Any:
 
 def mul(trace: Trace, input: Any, other: Any) -> Any:
     """``a * b``, of which one is a constant; or a neuron's spikes, which clear its potential."""
+    if is_constant(input) and is_constant(other):
+        return input * other
     name = trace.label("mul")
     value, constant = (other, input) if is_constant(input) else (input, other)
     found = combination(trace, value, name)
     if is_constant(constant):
         return simplified(scaled(found, channel_values(trace, constant, found)))
-    return simplified(product(trace, found, combination(trace, constant, name)))
+    other_found = combination(trace, constant, name)
+    for first, second in ((found, other_found), (other_found, found)):
+        if not second.terms:  # a difference that is a constant
+            return simplified(scaled(first, second.offset))
+    return simplified(product(trace, found, other_found))
 
 
 def div(trace: Trace, input: Any, other: Any, rounding_mode: str | None = None) -> Any:
@@ -100,41 +107,59 @@ def floor_divide(trace: Trace, input: Any, other: Any) -> Any:
     return div(trace, input, other, "floor")
 
 
+def lerp(trace: Trace, input: Any, end: Any, weight: Any) -> Any:
+    """``input + weight * (end - input)``."""
+    return add(trace, input, mul(trace, sub(trace, end, input), weight))
+
+
+def addcmul(trace: Trace, input: Any, tensor1: Any, tensor2: Any, value: Number = 1) -> Any:
+    """``input + value * tensor1 * tensor2``, of which one is a constant."""
+    return add(trace, input, mul(trace, tensor1, tensor2), alpha=value)
+
+
 def neg(trace: Trace, input: Any) -> Any:
     """``-x``."""
     return mul(trace, input, -1)
 
 
-def gt(trace: Trace, input: Any, other: Any) -> NodeValue:
-    """``a > b``: the spikes of a neuron that fires above its threshold."""
-    return _fires(trace, sub(trace, input, other), strict=True)
+def gt(trace: Trace, input: Any, other: Any) -> Any:
+    """``a > b``: the spikes of a neuron that fires above its threshold; of spikes, whether there is one."""
+    excess = sub(trace, input, other)
+    spiked = of_spikes(trace, excess, lambda found: found > 0)
+    return _fires(trace, excess, strict=True) if spiked is None else spiked
 
 
-def ge(trace: Trace, input: Any, other: Any) -> NodeValue:
-    """``a >= b``: the spikes of a neuron that fires at its threshold."""
-    return _fires(trace, sub(trace, input, other), strict=False)
+def ge(trace: Trace, input: Any, other: Any) -> Any:
+    """``a >= b``: the spikes of a neuron that fires at its threshold; of spikes, whether there is one."""
+    excess = sub(trace, input, other)
+    spiked = of_spikes(trace, excess, lambda found: found >= 0)
+    return _fires(trace, excess, strict=False) if spiked is None else spiked
 
 
-def lt(trace: Trace, input: Any, other: Any) -> NodeValue:
+def lt(trace: Trace, input: Any, other: Any) -> Any:
     """``a < b``."""
     return gt(trace, other, input)
 
 
-def le(trace: Trace, input: Any, other: Any) -> NodeValue:
+def le(trace: Trace, input: Any, other: Any) -> Any:
     """``a <= b``."""
     return ge(trace, other, input)
 
 
-def eq(trace: Trace, input: Any, other: Any) -> bool:
-    """``x == None``, which some forwards ask."""
-    if other is not None:
+def eq(trace: Trace, input: Any, other: Any) -> Any:
+    """``z == 1`` and ``z == 0`` of binary spikes; ``x == None``, which some forwards ask."""
+    if other is None:
+        return False
+    spiked = of_spikes(trace, sub(trace, input, other), lambda found: found == 0)
+    if spiked is None:
         raise GraphError("a comparison for equality is no neuron that is known")
-    return False
+    return spiked
 
 
-def ne(trace: Trace, input: Any, other: Any) -> bool:
-    """``x != None``."""
-    return not eq(trace, input, other)
+def ne(trace: Trace, input: Any, other: Any) -> Any:
+    """``x != y``."""
+    found = eq(trace, input, other)
+    return not found if isinstance(found, bool) else logical_not(trace, found)
 
 
 def heaviside(trace: Trace, input: Any, values: Any) -> NodeValue:
@@ -188,17 +213,21 @@ def masked_fill(trace: Trace, input: Any, mask: Any, value: Any) -> Any:
 
 def logical_not(trace: Trace, input: Any) -> Any:
     """``not spikes``, of binary ones."""
-    if isinstance(input, NodeValue):
-        signal = trace.builder.signal(input.node)
-        # Counts of neurons are whole; a real value between 0 and 1 has no complement.
-        if signal.kind is not Kind.SPIKE or signal.interval.max > 1 or signal.interval.high.dtype.kind == "f":
-            raise GraphError("logical_not of what is not proven to be 0 or 1 is not supported")
+    if isinstance(input, NodeValue) and not is_binary(trace, input.node):
+        raise GraphError("logical_not of what is not proven to be 0 or 1 is not supported")
     return rsub(trace, input, 1)
 
 
 def copied(trace: Trace, input: Any, source: Any, non_blocking: bool = False) -> Any:
     """``copy_``: the new value."""
+    if isinstance(source, (int, float, torch.Tensor)):
+        return torch.as_tensor(source).expand(trace.lengths(input)).clone()
     return source
+
+
+def pad(trace: Trace, input: Any, pad: Any, mode: str = "constant", value: Any = None) -> Any:
+    """Refused."""
+    raise GraphError(f"padding in mode {mode!r} is not supported: pad with zeros, in the convolution or pooling itself")
 
 
 def relu(trace: Trace, input: Any, inplace: bool = False) -> Any:
@@ -222,9 +251,13 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     **dict.fromkeys(("lt", "less"), lt),
     **dict.fromkeys(("le", "less_equal"), le),
     **dict.fromkeys(("clamp", "clip"), clamp),
-    **dict.fromkeys(("logical_not", "bitwise_not"), logical_not),
+    **dict.fromkeys(("logical_not", "bitwise_not", "__invert__"), logical_not),
     **dict.fromkeys(("eq", "__eq__"), eq),
     **dict.fromkeys(("ne", "__ne__"), ne),
+    "lerp": lerp,
+    "addcmul": addcmul,
+    "pad": pad,
+    "constant_pad_nd": pad,
     "heaviside": heaviside,
     "floor": floor,
     "where": where,

@@ -14,7 +14,17 @@ from snn2chip.frontend import axes as layout
 from snn2chip.frontend.axes import TIME, Axes, Axis
 from snn2chip.frontend.combination import retimed, time_of
 from snn2chip.frontend.trace import Trace
-from snn2chip.frontend.values import SEQUENCE, Combination, InitialState, NodeValue, Opaque, Shaped, StateValue, When
+from snn2chip.frontend.values import (
+    SEQUENCE,
+    Combination,
+    Floored,
+    InitialState,
+    NodeValue,
+    Opaque,
+    Shaped,
+    StateValue,
+    When,
+)
 from snn2chip.ops import Concat
 
 
@@ -24,7 +34,11 @@ def shaped(x: Any) -> Shaped:
         return x
     if isinstance(x, Opaque):
         raise x.error
-    raise GraphError("it changes the shape of an initial state, or of half a neuron: leave it as it is")
+    if isinstance(x, Floored):
+        raise x.error()
+    if isinstance(x, InitialState):
+        raise GraphError(f"it changes the shape of the state {x.name!r}: leave it as it is")
+    raise GraphError("it works on a constant in the place of a tensor that depends on the network's input")
 
 
 def arranged(trace: Trace, value: Shaped, axes: Axes) -> Shaped:
@@ -62,6 +76,20 @@ def flatten(trace: Trace, input: Any, start_dim: int = 0, end_dim: int = -1) -> 
     first, last = (layout.position(dim, len(value.axes)) for dim in (start_dim, end_dim))
     merged: Axis = layout.atoms(value.axes[first : last + 1])
     return arranged(trace, value, (*value.axes[:first], merged, *value.axes[last + 1 :]))
+
+
+def like(trace: Trace, input: Any, other: Any) -> Shaped:
+    """``view_as``, ``reshape_as``."""
+    return reshape(trace, input, *_lengths(trace, other))
+
+
+def expand_as(trace: Trace, input: Any, other: Any) -> Shaped:
+    """``expand_as``."""
+    return expand(trace, input, *_lengths(trace, other))
+
+
+def _lengths(trace: Trace, other: Any) -> tuple[int, ...]:
+    return tuple(other.shape) if isinstance(other, torch.Tensor) else trace.lengths(shaped(other))
 
 
 def unflatten(trace: Trace, input: Any, dim: int, sizes: Any) -> Shaped:
@@ -156,6 +184,7 @@ def _repeated(trace: Trace, value: Shaped, axes: Axes, counts: Sequence[int]) ->
     if at < len(lead) and axes[at] in ((), (layout.BATCH,)):
         return _over_time(trace, value, axes, at, counts[at], lambda axis: (TIME, *axis))
     if isinstance(value, NodeValue) and at == len(lead) and len(features) == len(trace.builder.shape(value.node)):
+        trace.whole_features(value)
         joined = trace.emit(trace.label("repeat"), Concat(), (value.node,) * counts[at])
         return trace.result(joined, lead, value.time)
     raise GraphError("it repeats what is neither time nor channels")
@@ -169,10 +198,7 @@ def _over_time(trace: Trace, value: Shaped, axes: Axes, at: int, count: int, mer
 
 
 def same(trace: Trace, input: Any, *ignored: Any, **options: Any) -> Any:
-    """Copies, moves between devices and changes of floating-point type: the same values."""
-    for given in (*ignored, *options.values()):
-        if isinstance(given, torch.dtype) and not given.is_floating_point:
-            raise GraphError(f"it converts to {given}: only floating-point tensors can be traced")
+    """Copies, and moves between devices: the same values."""
     return input
 
 
@@ -189,37 +215,68 @@ def _aten_dropout(trace: Trace, input: Any, p: float, train: bool) -> Any:
     return dropout(trace, input, p, train)
 
 
-def to_integers(trace: Trace, input: Any, *ignored: Any, **options: Any) -> Any:
-    """Refused."""
-    raise GraphError("it converts to integers: only floating-point tensors can be traced")
-
-
 def transposed(trace: Trace, input: Any) -> Shaped:
     """The property ``T`` or ``mT``."""
     return transpose(trace, input, -2, -1)
 
 
-def zeros_like(trace: Trace, input: Any, *ignored: Any, **options: Any) -> torch.Tensor:
+def full_like(trace: Trace, input: Any, fill_value: Any, *ignored: Any, **options: Any) -> torch.Tensor:
     """A constant of the same shape."""
-    return torch.zeros(() if isinstance(input, InitialState) else trace.lengths(input))
+    return torch.full(() if isinstance(input, InitialState) else trace.lengths(input), fill_value)
+
+
+def zeros_like(trace: Trace, input: Any, *ignored: Any, **options: Any) -> torch.Tensor:
+    """Zeros of the same shape."""
+    return full_like(trace, input, 0.0)
+
+
+def ones_like(trace: Trace, input: Any, *ignored: Any, **options: Any) -> torch.Tensor:
+    """Ones of the same shape."""
+    return full_like(trace, input, 1.0)
+
+
+def empty_like(trace: Trace, input: Any, *ignored: Any, **options: Any) -> torch.Tensor:
+    """A constant of the same shape, to be filled: NaN, so that what is not filled is found."""
+    return full_like(trace, input, float("nan"))
+
+
+def new_full(trace: Trace, input: Any, size: Any, fill_value: Any, **options: Any) -> torch.Tensor:
+    """A constant."""
+    return torch.full(_sizes_of((size,)), fill_value)
 
 
 def new_zeros(trace: Trace, input: Any, *size: Any, **options: Any) -> torch.Tensor:
-    """A constant."""
+    """Zeros."""
     return torch.zeros(_sizes_of(size))
 
 
+def new_ones(trace: Trace, input: Any, *size: Any, **options: Any) -> torch.Tensor:
+    """Ones."""
+    return torch.ones(_sizes_of(size))
+
+
 _SAME = (
-    *("contiguous", "detach", "clone", "to", "float", "double", "half", "bfloat16", "cpu", "cuda", "type", "type_as"),
-    *("data", "requires_grad", "alias", "_to_copy", "lift_fresh_copy", "detach_copy"),
+    *("contiguous", "detach", "clone", "cpu", "cuda"),
+    *("data", "requires_grad", "alias", "lift_fresh_copy", "detach_copy"),
 )
+
+#: Constants in the likeness of a tensor.
+_MADE: dict[str, Callable[..., Any]] = {
+    "full_like": full_like,
+    "zeros_like": zeros_like,
+    "ones_like": ones_like,
+    "empty_like": empty_like,
+    "new_full": new_full,
+    "new_zeros": new_zeros,
+    "new_ones": new_ones,
+}
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     **dict.fromkeys(_SAME, same),
     **dict.fromkeys(("dropout", "dropout1d", "dropout2d", "dropout3d", "feature_dropout"), dropout),
     **dict.fromkeys(("aten.dropout", "aten.feature_dropout"), _aten_dropout),
-    **dict.fromkeys(("int", "long", "short", "char", "byte", "bool"), to_integers),
     **dict.fromkeys(("view", "reshape", "_unsafe_view", "_reshape_alias"), reshape),
+    **dict.fromkeys(("view_as", "reshape_as"), like),
     "flatten": flatten,
     "unflatten": unflatten,
     "squeeze": squeeze,
@@ -234,11 +291,12 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "mT": transposed,
     "t": transposed,
     "expand": expand,
+    "broadcast_to": expand,
+    "expand_as": expand_as,
     "repeat": repeat,
     "tile": repeat,
     "repeat_interleave": repeat_interleave,
-    "zeros_like": zeros_like,
-    "new_zeros": new_zeros,
+    **_MADE,
 }
 #: Their results share memory with what they read; a copy does not.
-VIEWS = frozenset(FUNCTIONS) - {"clone", "repeat", "tile", "repeat_interleave", "zeros_like", "new_zeros", "_to_copy"}
+VIEWS = frozenset(FUNCTIONS) - {"clone", "repeat", "tile", "repeat_interleave", *_MADE}

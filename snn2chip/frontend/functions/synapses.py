@@ -11,10 +11,10 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from snn2chip.errors import GraphError
-from snn2chip.frontend.axes import LayoutError
+from snn2chip.frontend.axes import LayoutError, described
 from snn2chip.frontend.combination import materialised
 from snn2chip.frontend.trace import Trace, array, check_pointwise
-from snn2chip.frontend.values import Combination, InitialState, NodeValue, Opaque, StateValue
+from snn2chip.frontend.values import Combination, Floored, InitialState, NodeValue, Opaque, StateValue
 from snn2chip.graph import frozen
 from snn2chip.ops import BatchNorm2d, Conv2d, Linear
 
@@ -36,6 +36,8 @@ def signal_value(trace: Trace, x: Any) -> NodeValue:
         return trace.membrane(x)
     if isinstance(x, Opaque):
         raise x.error
+    if isinstance(x, Floored):
+        raise x.error()
     raise GraphError("it works on a constant" if isinstance(x, torch.Tensor) else "it works on what is no tensor")
 
 
@@ -169,6 +171,9 @@ def _aten_inference_batch_norm(
 def affine(trace: Trace, input: Any, gain: Any, offset: Any, name: str) -> NodeValue:
     """``gain[c] * x[c] + offset[c]``."""
     value = signal_value(trace, input)
+    channels = (0,) if trace.builder.shape(value.node)[0] > 1 else ()
+    if len(value.axes) < 2 or value.axes[0] == channels or value.axes[1] != channels:
+        raise LayoutError(f"it takes [B, channels, ...], not {described(value.axes)}")
     check_pointwise(value.time, "a batch normalisation", affine=True, offset=bool(np.any(offset)))
     op = BatchNorm2d(frozen(gain, np.float64), frozen(offset, np.float64))
     node = trace.emit(name, op, (value.node,))

@@ -10,9 +10,10 @@ from torch import nn
 
 from snn2chip.errors import GraphError
 from snn2chip.frontend import axes as layout
-from snn2chip.frontend.axes import TIME, Axes, Axis, LayoutError
+from snn2chip.frontend.axes import TIME, Axes, Axis, LayoutError, LeadError
 from snn2chip.frontend.combination import PotentialError, retimed, time_of
 from snn2chip.frontend.dynamics import as_steps
+from snn2chip.frontend.functions.arithmetic import where
 from snn2chip.frontend.functions.shapes import arranged, shaped
 from snn2chip.frontend.functions.synapses import signal_value
 from snn2chip.frontend.trace import Trace, check_pointwise
@@ -64,18 +65,26 @@ def getitem(trace: Trace, input: Any, index: Any) -> Shaped:
             value = replace(value, axes=(*value.axes[:position], (), *value.axes[position:]))
             position += 1
         elif isinstance(entry, slice):
-            _check_whole(entry, trace.lengths(value)[position])
+            _check_whole(entry, trace, value, position)
             position += 1
         else:
             value = select(trace, value, position, entry, settle=False)
     return arranged(trace, value, value.axes)
 
 
-def _check_whole(entry: slice, length: int) -> None:
+def _check_whole(entry: slice, trace: Trace, value: Shaped, position: int) -> None:
+    length = trace.lengths(value)[position]
     if entry.indices(length) != (0, length, 1):
-        raise LayoutError(
-            f"it takes the part {entry.start}:{entry.stop} of an axis: only whole axes, or one step, can be taken"
+        ends = ("" if end is None else str(end) for end in (entry.start, entry.stop))
+        part = ":".join([*ends, *([] if entry.step in (None, 1) else [str(entry.step)])])
+        raise _misplaced(value, position)(
+            f"it takes the part {part} of an axis of {length}: only whole axes, or one step, can be taken"
         )
+
+
+def _misplaced(value: Shaped, position: int) -> type[LayoutError]:
+    """What is wrong where an axis is taken apart: the batch is where the forward looks for time, or nothing."""
+    return LeadError if layout.BATCH in value.axes[position] else LayoutError
 
 
 def select(trace: Trace, input: Any, dim: int, index: Any, settle: bool = True) -> Shaped:
@@ -83,8 +92,12 @@ def select(trace: Trace, input: Any, dim: int, index: Any, settle: bool = True) 
     value = shaped(input)
     position = layout.position(dim, len(value.axes))
     axis, length = value.axes[position], trace.lengths(value)[position]
+    if isinstance(index, (NodeValue, Combination)):
+        raise GraphError("it selects elements by a mask: use torch.where, or multiply by the spikes")
     if not isinstance(index, int) or axis not in ((), (TIME,)):
-        raise LayoutError("it selects some of the batch or features: only a step along the time axis can be taken")
+        raise _misplaced(value, position)(
+            "it selects some of the batch or features: only a step along the time axis can be taken"
+        )
     if not -length <= index < length:
         raise LayoutError(f"step {index} is taken from an axis of {length}")
     axes = (*value.axes[:position], *value.axes[position + 1 :])
@@ -120,6 +133,8 @@ def chunk(trace: Trace, input: Any, chunks: int, dim: int = 0) -> tuple[Shaped, 
 
 def setitem(trace: Trace, target: Any, index: Any, value: Any) -> Shaped:
     """``record[t] = spikes``: a tensor that was made for T steps is filled with them, one after the other."""
+    if isinstance(index, (NodeValue, Combination)):  # x[mask] = number
+        return where(trace, index, value, target)  # type: ignore[no-any-return]
     step = value if isinstance(value, StateValue) else signal_value(trace, value)
     index = _whole_index(trace, index, len(step.axes))
     if isinstance(target, (NodeValue, StateValue)):
@@ -181,7 +196,8 @@ def _reduced(
     gone = frozenset(layout.atoms(value.axes[k] for k in dims))
     if layout.BATCH in gone or 0 in gone:
         error = f"{name} is taken over the batch or channels: it can be over time, or over rows and columns"
-        return Opaque(LayoutError(error), (), trace.node_of(value))
+        kind = LeadError if layout.BATCH in gone else LayoutError
+        return Opaque(kind(error), (), trace.node_of(value))
     if gone & _SPACE:
         value = _pooled(trace, value, gone, name, pool)
     if TIME in gone:
@@ -209,7 +225,7 @@ def _pooled(trace: Trace, value: Shaped, gone: frozenset[Any], name: str, pool: 
 def narrow(trace: Trace, input: Any, dim: int = 0, start: Any = None, end: Any = None, step: int = 1) -> Shaped:
     """``x[start:end:step]`` of an exported program: all of an axis."""
     value = shaped(input)
-    _check_whole(slice(start, end, step), trace.lengths(value)[layout.position(dim, len(value.axes))])
+    _check_whole(slice(start, end, step), trace, value, layout.position(dim, len(value.axes)))
     return value
 
 

@@ -12,7 +12,7 @@ import torch
 
 from snn2chip.errors import GraphError
 from snn2chip.frontend import axes as layout
-from snn2chip.frontend.axes import Axes, LayoutError
+from snn2chip.frontend.axes import Axes, LeadError
 from snn2chip.frontend.builder import Builder
 from snn2chip.frontend.combination import materialised
 from snn2chip.frontend.trace import Trace, array, check_pointwise
@@ -100,7 +100,7 @@ class Call:
         """
         source = self._drive(current)
         if layout.split_lead(source.axes)[0] != ((layout.BATCH,),):
-            raise LayoutError(f"it runs one step and takes [B, ...], not {_described(source.axes)}")
+            raise LeadError(f"it runs one step and takes [B, ...], not {_described(source.axes)}")
         chain = self._chain(states, keeps)
         step = 0 if chain is None or chain.calls is None else chain.calls
         self._check_step(source, step)
@@ -157,7 +157,7 @@ class Call:
         source = self._drive(x)
         leading, _ = layout.split_lead(source.axes)
         if lead is None and len(leading) != 1:
-            raise LayoutError(f"it takes one leading axis, not {_described(source.axes)}")
+            raise LeadError(f"it takes one leading axis, not {_described(source.axes)}")
         if lead is not None:
             self._check_lead(source, lead)
         check_pointwise(source.time, "it", affine, offset=True)
@@ -184,7 +184,7 @@ class Call:
         wanted = tuple(tuple(atom for atom in axis if not (single and atom == layout.TIME)) for axis in lead)
         behind = layout.LEADING.intersection(layout.atoms(source.axes[len(wanted) :]))
         if source.axes[: len(wanted)] != wanted or behind:
-            raise LayoutError(f"it takes [{', '.join(lead)}, ...], not {_described(source.axes)}")
+            raise LeadError(f"it takes [{', '.join(lead)}, ...], not {_described(source.axes)}")
         if self.trace.steps is None:
             self.trace.fix_steps(1)
 
@@ -220,7 +220,10 @@ class Call:
             if not isinstance(state, StateValue) or state.part != part:
                 raise GraphError(f"its state {part!r} is given what is no state {part!r}")
             if chain.path != self.path or state.time != at((chain.calls or 0) - 1):
-                raise GraphError(f"its state {part!r} is that of {chain.path!r} after {state.time}, not its own latest")
+                raise GraphError(
+                    f"its state {part!r} is that of {chain.path!r} after {state.time}, not its own latest: return "
+                    "states in the order of the arguments that take them"
+                )
         return chain
 
     def _resumed(self, states: Mapping[str, Any]) -> Chain | None:
@@ -257,9 +260,7 @@ def _owner(state: Any) -> Chain | None:
 
 
 def _described(axes: Axes) -> str:
-    names = {"B": "B", "T": "T"}
-    shown = ["*".join(names.get(str(atom), str(atom)) for atom in axis) or "1" for axis in layout.split_lead(axes)[0]]
-    return f"[{', '.join([*shown, '...'])}]"
+    return layout.described(layout.split_lead(axes)[0]).replace("]", ", ...]")
 
 
 def _described_value(value: Any) -> str:
