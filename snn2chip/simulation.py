@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from snn2chip import api, artifact, engine, zoo
+import numpy as np
+
+from snn2chip import api, artifact, engine, interpreter, zoo
 from snn2chip.artifact import Samples
-from snn2chip.errors import UserError
+from snn2chip.errors import UserError, naming
 from snn2chip.graph import Graph
 from snn2chip.hw_models.chip import Chip, load_chip
 from snn2chip.hw_models.results import NetworkReport
@@ -24,17 +26,23 @@ from snn2chip.report.summaries import named
 ANN_CHIPS = ("dense-45nm", "dense-45nm-zero-skipping")
 _ANN = "qann"
 _NONE = "none"
+#: Of the shipped fair set, what a report shows unless others are asked for: the other blocks come on request.
+_SHOWN = ("binary", "binary-t1", "sew", "qann")
 
 
 @dataclass(frozen=True)
 class Contender:
-    """One row of the comparison: a network, how it was trained, the samples it is fed, and the chip that it runs on."""
+    """One row of the comparison: a network, how it was trained, the samples it is fed, and the chip that it runs on.
+
+    ``own_samples`` says that they are those of its artifact, because it does not take the frames of the others.
+    """
 
     label: str
     graph: Graph
     samples: Samples
     chip: Chip
     training: Mapping[str, Any] = field(default_factory=dict)
+    own_samples: bool = False
 
 
 def simulate(
@@ -50,8 +58,9 @@ def simulate(
         folder: an artifact; by default the newest under ``build/``.
         chip: name of a chip or path of a chip file; by default the artifact's target.
         inputs: ``.npz`` with ``x`` and optional ``y``; by default the artifact's real samples.
-        baselines: ``LABEL=DIR``, or names of the shipped fair set; None for the whole fair set where a shipped recipe
-            trained the network, ``["none"]`` for no baseline.
+        baselines: ``LABEL=DIR``, or names of the shipped fair set; None for the usual ones where a shipped recipe
+            trained the network, ``["none"]`` for no baseline. A network of another T than the frames of the samples
+            have is fed those of its own artifact.
         report: told what goes on.
     Raises: UserError where there are no inputs, or a folder, chip or name is unknown.
     """
@@ -59,18 +68,14 @@ def simulate(
     samples = artifact.read_samples(inputs) if inputs else read.samples
     if samples is None:
         raise UserError(f"{read.folder}: it holds NO REAL INPUTS to count events on: give some with --input X.npz")
-    _check_labels(read, samples)
+    with naming(inputs or read.folder):
+        interpreter.check_classes(read.graph, samples.y)
     priced = load_chip(chip or read.description.target)
     own = Contender(read.description.name, read.graph, samples, priced, read.description.training)
-    others = _baselines(_names(baselines, read), samples, priced)
+    others = _baselines(_names(baselines, read), own)
     networks = tuple(_run(contender, report) for contender in (own, *others))
-    return EnergyReport(networks, _training_notes(own, others))
-
-
-def _check_labels(read: artifact.Artifact, samples: Samples) -> None:
-    classes = read.graph.signals[read.graph.output.name].shape[0]
-    if samples.y is not None and len(samples.y) and not 0 <= samples.y.min() <= samples.y.max() < classes:
-        raise UserError(f"the labels y hold {samples.y.max()}, but {read.folder} has the classes 0..{classes - 1}")
+    notes = (*_training_notes(own, others), *_sample_notes(own, others), *_alone_notes(baselines, others))
+    return EnergyReport(networks, notes)
 
 
 def _training_notes(own: Contender, others: Sequence[Contender]) -> tuple[str, ...]:
@@ -85,6 +90,34 @@ def _training_notes(own: Contender, others: Sequence[Contender]) -> tuple[str, .
     return (note,)
 
 
+def _sample_notes(own: Contender, others: Sequence[Contender]) -> tuple[str, ...]:
+    """A sentence for each network that did not see what one's own saw."""
+    return tuple(
+        f"{other.label} (T={other.graph.steps}) was fed the samples of its own artifact, as frames of its own: "
+        f"{_likeness(own.samples, other.samples)}."
+        for other in others
+        if other.own_samples
+    )
+
+
+def _likeness(samples: Samples, other: Samples) -> str:
+    if samples.y is None or other.y is None:
+        return "whether these are the same recordings is not known, for one of the two has no classes"
+    same = np.array_equal(samples.y, other.y)
+    return "as many, of the same classes in the same order" if same else "of other classes, and so not the same ones"
+
+
+def _alone_notes(asked: Sequence[str] | None, others: Sequence[Contender]) -> tuple[str, ...]:
+    """How baselines are had, where nobody has asked for any and none is shipped for this network."""
+    if others or asked is not None:
+        return ()
+    note = (
+        "No baseline stands beside this network: add exported ones with --baseline LABEL=DIR. 'snn2chip baselines' "
+        "trains the fair set of a recipe, also on your own data (--data)."
+    )
+    return (note,)
+
+
 def _budget(training: Mapping[str, Any]) -> tuple[Any, ...]:
     """What the members of a fair set share: data, epochs, and the size of the network."""
     recipe = training.get("recipe")
@@ -95,45 +128,62 @@ def _budget(training: Mapping[str, Any]) -> tuple[Any, ...]:
 def _run(contender: Contender, report: Callable[[str], None]) -> NetworkReport:
     report(named(contender.label, contender.chip.name))
     samples = contender.samples
-    try:
+    with naming(f"network {contender.label!r}"):
         return simulate_network(
             contender.graph, samples.x, samples.y, contender.chip, label=contender.label, execute=engine.run
         )
-    except UserError as error:
-        raise UserError(f"network {contender.label!r}: {error}") from None
 
 
 def _names(asked: Sequence[str] | None, read: artifact.Artifact) -> list[str]:
     if asked is not None:
         return [name for name in asked if name != _NONE]
-    return list(zoo.FAIR_SET) if read.description.training.get("dataset") == "digits" else []
+    shipped = zoo.FAIR_SETS.get(str(read.description.training.get("dataset")), {})
+    return [name for name in _SHOWN if name in shipped]
 
 
-def _baselines(names: Sequence[str], samples: Samples, chip: Chip) -> list[Contender]:
+def _baselines(names: Sequence[str], own: Contender) -> list[Contender]:
+    dataset = str(own.training.get("dataset"))
+    dataset = dataset if dataset in zoo.FAIR_SETS else "digits"
+    fair_set = zoo.FAIR_SETS[dataset]
     found: list[Contender] = []
     for name in names:
-        label, _, folder = name.partition("=")
-        if folder:
-            found.append(_other(label, folder, samples, chip))
-        elif label in zoo.FAIR_SET:
-            found.extend(_shipped(label, samples, chip))
+        label, equals, folder = name.partition("=")
+        if equals and label and folder:
+            found.append(_other(label, folder, own))
+        elif name in fair_set:
+            found.extend(_shipped(name, dataset, own))
         else:
-            raise UserError(f"baseline {name!r} is unknown: give LABEL=DIR, or one of {', '.join(zoo.FAIR_SET)}")
+            raise UserError(f"baseline {name!r} is unknown: give LABEL=DIR, or one of {', '.join(fair_set)}")
     return found
 
 
-def _other(label: str, folder: str, samples: Samples, chip: Chip) -> Contender:
-    try:
+def _other(label: str, folder: str, own: Contender) -> Contender:
+    with naming(f"baseline {label!r}"):
         read = artifact.read(folder)
-    except UserError as error:
-        raise UserError(f"baseline {label!r}: {error}") from None
-    return Contender(label, read.graph, samples, chip, read.description.training)
+        samples, its_own = _fitting(read.graph, read.samples, own.samples)
+    return Contender(label, read.graph, samples, own.chip, read.description.training, its_own)
 
 
-def _shipped(label: str, samples: Samples, chip: Chip) -> list[Contender]:
-    shipped = api.compile_file(zoo.path(zoo.FAIR_SET[label]))
-    if label != _ANN:
-        return [Contender(label, shipped.graph, samples, chip, shipped.training)]
-    return [
-        Contender(f"{label} on {name}", shipped.graph, samples, load_chip(name), shipped.training) for name in ANN_CHIPS
-    ]
+def _shipped(label: str, dataset: str, own: Contender) -> list[Contender]:
+    shipped = api.compile_file(zoo.path(zoo.FAIR_SETS[dataset][label], dataset=dataset))
+    samples, its_own = _fitting(shipped.graph, shipped.samples, own.samples)
+    chips = {label: own.chip}
+    if label == _ANN:
+        chips = {f"{label} on {name}": load_chip(name) for name in ANN_CHIPS}
+    return [Contender(name, shipped.graph, samples, chip, shipped.training, its_own) for name, chip in chips.items()]
+
+
+def _fitting(graph: Graph, its_own: Samples | None, samples: Samples) -> tuple[Samples, bool]:
+    """What a baseline is fed: `samples`, or, where these are frames and it takes another number of them, its own.
+
+    Raises: UserError where it has none.
+    """
+    frames = samples.x.ndim == len(graph.signals[graph.input.name].shape) + 2
+    if not frames or samples.x.shape[1] == graph.steps:
+        return samples, False
+    if its_own is None:
+        raise UserError(
+            f"it takes T={graph.steps} frames, the samples have {samples.x.shape[1]}, and it holds none of its own: "
+            "export it with --calibration X.npz, of the same recordings"
+        )
+    return its_own, True

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from snn2chip import numpy_files
-from snn2chip.data.dataset import Dataset, as_split, hold_out
+from snn2chip.data.dataset import Dataset, as_split, hold_out, numbered_classes
 from snn2chip.errors import UserError
 
 #: Of a file with one part, held out as its test part.
@@ -38,8 +38,7 @@ def load(path: Path) -> Dataset:
     else:
         found = ", ".join(sorted(arrays)) or "none of these"
         raise UserError(f"{path}: a data set needs the arrays {_LAYOUT}; found: {found}")
-    classes = 1 + int(max(train.y.max(), test.y.max()))
-    names = _class_names(path, arrays[_NAMES]) if _NAMES in arrays else tuple(map(str, range(classes)))
+    names = _class_names(path, arrays[_NAMES]) if _NAMES in arrays else numbered_classes(str(path), train, test)
     largest = max(1, int(max(train.x.max(), test.x.max())))
     return Dataset(path.stem, train, test, names, largest, f"the file {path.name}, {split}")
 

@@ -94,6 +94,23 @@ def as_split(where: str, x: Any, y: Any) -> Split:
     return Split(x.astype(np.uint8, copy=False), y.astype(np.int64))
 
 
+def numbered_classes(where: str, train: Split, test: Split) -> tuple[str, ...]:
+    """Names of classes that have none: their numbers.
+
+    Raises: UserError, starting with `where`, where a number up to the largest does not occur in the training part: a
+    network would get outputs that nothing trains.
+    """
+    found = np.unique(train.y)
+    largest = int(max(train.y.max(), test.y.max()))
+    if len(found) <= largest:
+        missing = next(number for number in range(largest + 1) if number >= len(found) or found[number] != number)
+        raise UserError(
+            f"{where}: its classes go up to {largest}, but class {missing} has no training input: number them from 0 "
+            "without gaps, or give class_names"
+        )
+    return tuple(map(str, range(largest + 1)))
+
+
 def checked(dataset: Dataset) -> Dataset:
     """`dataset` itself; UserError naming it where its splits, class names and largest value do not fit together."""
     for part, split in (("training", dataset.train), ("test", dataset.test)):
@@ -107,6 +124,11 @@ def checked(dataset: Dataset) -> Dataset:
             )
         if (most := int(split.x.max())) > dataset.largest:
             raise UserError(f"{where}: it holds {most}, but its largest value is said to be {dataset.largest}")
+    if len(unseen := np.setdiff1d(dataset.test.y, dataset.train.y)):
+        raise UserError(
+            f"data set {dataset.name!r}, test part: it has the class {unseen[0]}, of which the training part has no "
+            "input: split the data by class"
+        )
     if not 1 <= dataset.largest <= 255:
         raise UserError(f"data set {dataset.name!r}: its largest value is {dataset.largest}, which is not in 1..255")
     return dataset

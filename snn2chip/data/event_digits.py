@@ -27,7 +27,8 @@ def load(steps: int = 1) -> Dataset:
     x = np.stack([_frames(events, steps) for events in streams])
     limit = len(images.train)
     train, test = Split(x[:limit], images.train.y), Split(x[limit:], images.test.y)
-    notes = (f"simulated sensor, not a recording; {steps} frames of {SENSOR.duration // 1000 / steps:g} ms each",)
+    each = f"{steps} frames of {SENSOR.duration / 1000 / steps:g} ms" if steps > 1 else "one frame"
+    notes = (f"each recording, of {SENSOR.duration // 1000} ms, as {each}",)
     names, largest = images.class_names, int(x.max())
     return Dataset("event-digits", train, test, names, largest, PROVENANCE, synthetic=True, notes=notes)
 

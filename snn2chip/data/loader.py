@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from snn2chip import user_code
-from snn2chip.data.dataset import Dataset, as_split
+from snn2chip.data.dataset import Dataset, as_split, numbered_classes
 from snn2chip.errors import UserError
 
 
@@ -34,6 +34,6 @@ def load(source: str, root: Path | None, steps: int | None) -> Dataset:
         ) from None
     train = as_split(f"{source} (training part)", train_x, train_y)
     test = as_split(f"{source} (test part)", test_x, test_y)
-    names = tuple(map(str, range(1 + int(max(train.y.max(), test.y.max())))))
+    names = numbered_classes(f"--loader {source!r}", train, test)
     largest = max(1, int(max(train.x.max(), test.x.max())))
     return Dataset(source, train, test, names, largest, f"returned by {source}")

@@ -41,6 +41,9 @@ SOURCES: Mapping[str, Callable[[Request], Dataset]] = {
     "n-mnist": partial(_camera, event_cameras.NMNIST),
 }
 
+_CAMERAS = ("cifar10-dvs", "dvs-gesture", "n-mnist")
+_CIFAR = ("cifar10", "cifar100")
+
 #: Those that come with the package or its dependencies, and need no files.
 WITHOUT_FILES = ("digits", "event-digits")
 #: Frames of them that a checkpoint may ask for: it may come from anyone.
@@ -65,9 +68,10 @@ def load(
         size: height and width of the frames of an event camera, at most the sensor's, which is the default.
         unchecked: take CIFAR files that are not the original ones.
 
-    Raises: UserError, one sentence that names the source or file, and the mend.
+    Raises: UserError, one sentence that names the source or file, and the mend; also for what has no effect on it.
     """
     request = Request(None if root is None else Path(root), steps, size, unchecked)
+    _check_use(str(source), request)
     dataset = checked(_load(str(source), request))
     if steps is not None and dataset.steps not in (None, steps):
         raise UserError(f"{source}: it has {dataset.steps} frames per input, but the network takes {steps} steps")
@@ -86,6 +90,21 @@ def shipped_test_part(dataset: object, steps: object) -> Split | None:
     if isinstance(steps, int) and not 1 <= steps <= MOST_SHIPPED_STEPS:
         raise UserError(f"its metadata want {steps} frames of {dataset}: 1 to {MOST_SHIPPED_STEPS} are made")
     return load(str(dataset), steps=steps if isinstance(steps, int) else None).test
+
+
+def _check_use(source: str, request: Request) -> None:
+    """UserError for what was given without effect: who names a folder thinks that it is read."""
+    named, file = source in SOURCES, Path(source).exists()
+    if not (named or file or ":" in source):
+        return  # there is no such data set: that is said first
+    uses = {
+        "root": request.root is not None and (source not in (*_CIFAR, *_CAMERAS) if named else file),
+        "frame-size": request.size is not None and source not in _CAMERAS,
+        "unchecked-data": request.unchecked and source not in _CIFAR,
+    }
+    for option, idle in uses.items():
+        if idle:
+            raise UserError(f"data set {source!r}: --{option} has no effect on it: leave it out")
 
 
 def _load(source: str, request: Request) -> Dataset:

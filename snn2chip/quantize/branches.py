@@ -44,6 +44,9 @@ class Approximation:
     what: str
     relative_error: float
 
+    def __str__(self) -> str:
+        return f"{self.node}: {self.what}, by {100 * self.relative_error:.3g} %"
+
 
 def fit_branches(graph: Graph) -> tuple[Graph, tuple[Approximation, ...]]:
     """A float graph whose spike sums and neurons on spikes have integer counterparts, and what that changed.

@@ -48,6 +48,7 @@ def calibration_data(
         if not len(given):
             raise UserError("there are no inputs to calibrate on: give at least one")
         interpreter.as_frames(graph, given.x)  # refuses what does not fit
+        interpreter.check_classes(graph, given.y)
         chosen = _drawn(given, seed)
         source = f"{len(chosen)} given inputs"
     elif test is not None:

@@ -31,9 +31,9 @@ class Precision:
     layer_bits: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _check_bits("weight_bits", self.weight_bits)
+        _check_bits(f"--bits {self.weight_bits}", self.weight_bits)
         for pattern, bits in self.layer_bits.items():
-            _check_bits(f"layer_bits of {pattern!r}", bits)
+            _check_bits(f"--layer-bits {pattern}={bits}", bits)
 
     def bits(self, layer: str, default: int | None = None) -> int:
         """Weight bits of the layer called `layer`; `default` instead of `weight_bits` where no pattern matches it."""
@@ -49,12 +49,12 @@ class Precision:
         names = list(layers)
         for pattern in self.layer_bits:
             if not any(fnmatch.fnmatchcase(name, pattern) for name in names):
-                raise UserError(f"layer_bits names {pattern!r}, but the layers are {', '.join(names)}")
+                raise UserError(f"--layer-bits {pattern!r}: no layer is called so: they are {', '.join(names)}")
 
 
 def _check_bits(what: str, bits: int) -> None:
     if type(bits) is not int or not FEWEST_BITS <= bits <= MOST_BITS:
-        raise UserError(f"{what} is {bits}: weights take 2 to 8 bits")
+        raise UserError(f"{what}: weights take 2 to 8 bits")
 
 
 @dataclass(frozen=True)

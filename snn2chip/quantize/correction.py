@@ -18,6 +18,7 @@ from torch import Tensor
 from snn2chip.graph import Array, Graph, Node, Op, frozen
 from snn2chip.ops import LIF, Conv2d, Linear, Scale, SpikingNeuron
 from snn2chip.quantize import float_engine
+from snn2chip.quantize.branches import is_identity
 from snn2chip.quantize.integer import Rounding, rounded
 from snn2chip.quantize.neurons import rounded_theta
 
@@ -65,7 +66,7 @@ class _Correcting:
         sources = tuple(self._values[name] for name in node.inputs)
         if isinstance(node.op, Scale):  # the same integers in another unit
             self._emit(node, sources[0])
-        elif isinstance(node.op, (Conv2d, Linear)) and "bias" in self._corrections:
+        elif self._correctable(node):
             self._layer(node, sources, expected)
         elif isinstance(node.op, SpikingNeuron) and self._free(node):
             corrected = replace(node, op=self._threshold(node, node.op, sources[0], expected))
@@ -73,6 +74,10 @@ class _Correcting:
         else:
             self._emit(node, float_engine.output(self._rounded(node), sources))
         float_engine.forget(node, self._values, self._unread)
+
+    def _correctable(self, node: Node) -> bool:
+        """Whether a layer gets a bias; an identity is none any more with one, and would lose its 8 bits."""
+        return isinstance(node.op, (Conv2d, Linear)) and not is_identity(node.op) and "bias" in self._corrections
 
     def _emit(self, node: Node, value: Tensor) -> None:
         self.nodes.append(node)

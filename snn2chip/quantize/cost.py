@@ -5,15 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from snn2chip.graph import Array, Node
-from snn2chip.ops import LIF, MultiLevelIF, SpikingNeuron
+from snn2chip.ops import LIF, SpikingNeuron
 from snn2chip.quantize.agreement import Agreement, LayerAgreement
 from snn2chip.quantize.branches import Approximation
+from snn2chip.quantize.constants import changes
 from snn2chip.quantize.post_training import Quantized
+
+Counting = Literal["comparison", "shift", "division"]
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,9 @@ class NeuronCost:
         name, kind, levels: of the node.
         theta_low, theta_high: smallest and largest integer threshold of its channels.
         theta_bits: that the largest takes.
-        shifts: whether every division by a level is a shift.
+        theta_change: how far a threshold lies from the trained one at most, as a part of it: rounding, correction and
+            fine-tuning together.
+        counting: how spikes are counted: by a ``comparison`` (one level), by ``shift``, or by ``division``.
         spikes: agreement with the float network, or None where it was not measured.
     """
 
@@ -56,7 +61,8 @@ class NeuronCost:
     theta_low: int
     theta_high: int
     theta_bits: int
-    shifts: bool
+    theta_change: float
+    counting: Counting
     spikes: LayerAgreement | None
 
 
@@ -66,7 +72,7 @@ class Cost:
 
     Attributes:
         layers, neurons: in graph order.
-        approximations: numbers of the network that integers could not say.
+        approximations: numbers of the network that integers could not say, or only coarsely.
         average_bits: per weight.
         agreement: with the float network, or None where it was not measured.
     """
@@ -90,9 +96,9 @@ def cost(quantized: Quantized, agreement: Agreement | None = None) -> Cost:
     """The account of a quantized network; `agreement` as measured by `snn2chip.quantize.agreement`."""
     layers = [_layer(quantized, node) for node in quantized.rounding.classes.layers]
     spikes: Mapping[str, LayerAgreement] = {} if agreement is None else agreement.layers
-    neurons = [_neuron(quantized.graph[node.name], spikes) for node in quantized.graph.of_kind(SpikingNeuron)]
+    neurons = [_neuron(quantized, node, spikes) for node in quantized.graph.of_kind(SpikingNeuron)]
     bits = sum(layer.bits * layer.weights for layer in layers) / sum(layer.weights for layer in layers)
-    return Cost(layers, neurons, quantized.state.approximations, bits, agreement)
+    return Cost(layers, neurons, quantized.approximations, bits, agreement)
 
 
 def _layer(quantized: Quantized, layer: Node) -> LayerCost:
@@ -118,21 +124,29 @@ def _rows(values: Array, rank: int) -> Array:
     return values.reshape((-1,) + (1,) * (rank - 1))
 
 
-def _neuron(node: Node, spikes: Mapping[str, LayerAgreement]) -> NeuronCost:
-    op = node.op
+def _neuron(quantized: Quantized, node: Node, spikes: Mapping[str, LayerAgreement]) -> NeuronCost:
+    op, rounding = node.op, quantized.rounding
     assert isinstance(op, SpikingNeuron)
-    low, high = int(op.theta.min()), int(op.theta.max())
+    moved = changes(rounding, quantized.state.reference, rounding.network[node.name])
     return NeuronCost(
-        node.name, node.kind, op.levels, low, high, high.bit_length(), only_shifts(op), spikes.get(node.name)
+        name=node.name,
+        kind=node.kind,
+        levels=op.levels,
+        theta_low=int(op.theta.min()),
+        theta_high=int(op.theta.max()),
+        theta_bits=int(op.theta.max()).bit_length(),
+        theta_change=next(change.relative for change in moved if change.constant == "theta"),
+        counting=counting(op),
+        spikes=spikes.get(node.name),
     )
 
 
-def only_shifts(op: SpikingNeuron) -> bool:
-    """Whether an integer neuron counts its spikes without a division: it only compares, or divides by powers of two."""
-    if isinstance(op, LIF):
-        return op.levels == 1 or _powers_of_two(op.step_size)
-    assert isinstance(op, MultiLevelIF)
-    return _powers_of_two(op.theta)
+def counting(op: SpikingNeuron) -> Counting:
+    """How an integer neuron counts its spikes: of one level it only compares, else it divides, at best by a shift."""
+    if op.levels == 1:
+        return "comparison"
+    divisor = op.step_size if isinstance(op, LIF) else op.theta
+    return "shift" if _powers_of_two(divisor) else "division"
 
 
 def _powers_of_two(values: Array) -> bool:

@@ -27,7 +27,7 @@ def assign_bits(rounding: Rounding, rows: Mapping[str, Rows], average: float) ->
     Raises: UserError where the average lies outside 2..8, or the named layers alone exceed it.
     """
     if not FEWEST_BITS <= average <= MOST_BITS:
-        raise UserError(f"the average is {average:g} bits: weights take 2 to 8 bits")
+        raise UserError(f"--average-bits {average:g}: weights take 2 to 8 bits")
     free, fixed = _split(rounding)
     weights = {layer.name: int(np.size(layer.op.weight)) for layer in rounding.classes.layers}  # type: ignore[attr-defined]
     budget = average * sum(weights.values()) - sum(weights[name] * bits for name, bits in fixed.items())
@@ -35,7 +35,9 @@ def assign_bits(rounding: Rounding, rows: Mapping[str, Rows], average: float) ->
     bits = dict.fromkeys(errors, FEWEST_BITS)
     left = budget - sum(weights[name] * FEWEST_BITS for name in bits)
     if left < 0:
-        raise UserError(f"an average of {average:g} bits cannot be kept: other layers take more than that already")
+        raise UserError(
+            f"--average-bits {average:g} cannot be kept: the layers of --layer-bits and identities take more already"
+        )
     while affordable := [name for name, width in bits.items() if width < MOST_BITS and weights[name] <= left]:
         best = max(affordable, key=lambda name: _saving(errors[name], bits[name]) / weights[name])
         bits[best] += 1

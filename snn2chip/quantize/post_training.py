@@ -12,6 +12,7 @@ from snn2chip.errors import UserError
 from snn2chip.graph import Array, Graph
 from snn2chip.quantize.branches import Approximation
 from snn2chip.quantize.choices import Choices, Precision
+from snn2chip.quantize.constants import coarse_constants
 from snn2chip.quantize.correction import CORRECTIONS, correct
 from snn2chip.quantize.integer import Rounding, prepare
 from snn2chip.quantize.mixed import assign_bits
@@ -49,13 +50,15 @@ class PostTraining:
 
     def __post_init__(self) -> None:
         if self.scale not in METHODS:
-            raise UserError(f"scale {self.scale!r} is unknown: choose one of {', '.join(METHODS)}")
+            raise UserError(f"--scale {self.scale}: this is unknown: choose one of {', '.join(METHODS)}")
         if unknown := sorted(set(self.corrections) - set(CORRECTIONS)):
-            raise UserError(f"correction {unknown[0]!r} is unknown: choose of {', '.join(CORRECTIONS)}")
+            raise UserError(f"--correct {unknown[0]}: this is unknown: choose of {', '.join(CORRECTIONS)}, or none")
         if not 50 <= self.percentile <= 100:
-            raise UserError(f"percentile is {self.percentile:g}: it must lie in 50..100")
+            raise UserError(f"--percentile {self.percentile:g}: it must lie in 50..100")
         if self.shift_thresholds and "threshold" in self.corrections:
-            raise UserError("thresholds that are shifts cannot be corrected: leave threshold out of the corrections")
+            raise UserError(
+                "--shift-thresholds: thresholds that are shifts cannot be corrected: leave threshold out of --correct"
+            )
 
     @property
     def needs_inputs(self) -> bool:
@@ -155,6 +158,11 @@ class Quantized:
     state: State
     rounding: Rounding
 
+    @property
+    def approximations(self) -> tuple[Approximation, ...]:
+        """Numbers of the network that integers could not say, or only coarsely."""
+        return (*self.state.approximations, *coarse_constants(self.rounding, self.state.reference))
+
 
 def post_training(
     graph: Graph, settings: PostTraining, inputs: Array | None = None, report: Report = quiet
@@ -163,9 +171,9 @@ def post_training(
     return finish(start(graph, settings), passes(settings, inputs, report), report)
 
 
-def calibrated(graph: Graph, precision: Precision, inputs: Array, report: Report = quiet) -> Graph:
-    """The integer graph by the defaults of `PostTraining`, from all given inputs."""
-    return post_training(graph, PostTraining(precision), inputs, report).graph
+def plain(graph: Graph, precision: Precision) -> Quantized:
+    """`snn2chip.quantize.quantize`, and how it came about: no pass, only rounding."""
+    return finish(start(graph, PostTraining(precision, scale="max", corrections=())), ())
 
 
 def finish(state: State, stages: Iterable[Pass], report: Report = quiet) -> Quantized:

@@ -14,7 +14,7 @@ from torch.nn import functional
 from snn2chip import engine, spec
 from snn2chip.errors import UserError
 from snn2chip.graph import Array, Graph
-from snn2chip.interpreter import as_frames
+from snn2chip.interpreter import as_frames, check_classes
 from snn2chip.quantize.choices import Choices, Precision
 from snn2chip.quantize.integer import Rounding
 from snn2chip.quantize.post_training import Pass, State
@@ -49,10 +49,13 @@ class FineTuning:
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.batch_size < 1:
             raise UserError(
-                f"fine-tuning takes at least 1 epoch and 1 sample a batch, not {self.epochs}, {self.batch_size}"
+                f"fine-tuning takes at least 1 epoch (--qat-epochs) and 1 sample a batch, not {self.epochs}, "
+                f"{self.batch_size}"
             )
         if not all(0 < rate <= 1 for rate in (self.learning_rate, self.unit_rate)):
-            raise UserError(f"fine-tuning takes a learning rate above 0 and up to 1, not {self.learning_rate}")
+            raise UserError(
+                f"fine-tuning takes a learning rate (--qat-rate) above 0 and up to 1, not {self.learning_rate:g}"
+            )
         if not 0 < self.held_out < 1:
             raise UserError(f"fine-tuning holds out a fraction between 0 and 1 of the inputs, not {self.held_out}")
 
@@ -94,14 +97,11 @@ def fine_tune(
     Raises: UserError where inputs and labels do not fit; GraphError where ranges cannot be kept.
     """
     settings = settings or FineTuning()
-    as_frames(network, inputs)  # refuses what does not fit
-    if len(labels) != len(inputs) or len(inputs) < 2:
-        raise UserError(f"fine-tuning got {len(inputs)} inputs and {len(labels)} labels: give a label for each of them")
-    classes = network.signals[network.output.name].size
-    if labels.min() < 0 or labels.max() >= classes:
-        raise UserError(f"the labels lie in {labels.min()}..{labels.max()}, but the network has {classes} classes")
+    check_labelled(network, inputs, labels)
     if choices.shift_thresholds:
-        raise UserError("fine-tuning moves thresholds, which then are no powers of two: leave one of the two out")
+        raise UserError(
+            "--qat moves thresholds, which then are no powers of two: leave out --qat or --shift-thresholds"
+        )
     model = Trainable(network, precision, choices)
     training = _Training(model, settings, inputs, labels.astype(np.int64), augment)
     ranks = [training.rank()]
@@ -114,6 +114,14 @@ def fine_tune(
             best, kept = epoch + 1, training.snapshot()
     model.load_state_dict(kept)
     return _exported(model, precision, tuple(accuracy for accuracy, _ in ranks), best, training)
+
+
+def check_labelled(network: Graph, inputs: Array, labels: Array) -> None:
+    """UserError where inputs and labels do not fit the network, or are too few to hold some out."""
+    as_frames(network, inputs)  # refuses what does not fit
+    check_classes(network, labels)
+    if len(labels) != len(inputs) or len(inputs) < 2:
+        raise UserError(f"fine-tuning got {len(inputs)} inputs and {len(labels)} labels: give a label for each of them")
 
 
 def fine_tuning_pass(

@@ -58,7 +58,7 @@ def choose_units(
     elif method == "error" and rows is not None:
         units = _best(rounding, lambda layer, found: _output_errors(rounding, layer, found, rows[layer.name]))
     else:
-        raise UserError(f"scale {method!r} is not one of {', '.join(METHODS)}, or misses calibration inputs")
+        raise UserError(f"--scale {method} is not one of {', '.join(METHODS)}, or misses calibration inputs")
     chosen = {layer.name: rounding.classes.unit(layer.name, units) for layer in rounding.classes.layers}
     return replace(rounding.choices, units=chosen)
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import base64
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from snn2chip.hw_models.results import NetworkReport, Range
 from snn2chip.report import plots, tables
 from snn2chip.report.energy_report import EnergyReport
+from snn2chip.report.environment import templates
 from snn2chip.report.headline import cautions, findings, headline
 from snn2chip.report.summaries import multiplies_all, notes_of, one_per_chip, operations, price_kinds
 from snn2chip.report.tables import Sheet
@@ -36,21 +34,7 @@ class Picture:
 
 def page(report: EnergyReport) -> str:
     """The whole page as text. The same report gives the same text."""
-    environment = Environment(
-        loader=PackageLoader("snn2chip.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters["unbroken"] = _unbroken
-    return environment.get_template("report.html.j2").render(_content(report))
-
-
-def _unbroken(sentence: str) -> str:
-    """No line may end between a number and its unit."""
-    return re.sub(r"(?<=\d) (?=(?:[fpnµmkMG]?[Js]|[kMG]|%)(?!\w))", "\N{NO-BREAK SPACE}", sentence)
+    return templates().get_template("report.html.j2").render(_content(report))
 
 
 def _content(report: EnergyReport) -> dict[str, Any]:

@@ -73,7 +73,7 @@ def train_fair_set(
         UserError: no seeds or one of them twice, a file in ``out`` that other settings made, or what `train` refuses.
     """
     if not seeds or len(set(seeds)) < len(seeds):
-        raise UserError(f"seeds {list(seeds)}: give at least one, and each of them once")
+        raise UserError(f"--seeds {list(seeds)}: give at least one, and each of them once")
     recipes, folder = fair_recipes(recipe), Path(out)
     jobs = [(label, seed, folder / f"{label}-seed{seed}.pt") for seed in seeds for label in recipes]
     done = {path: finished(recipes[label], path, seed, epochs) for label, seed, path in jobs}

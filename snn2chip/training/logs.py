@@ -82,7 +82,7 @@ def open_logs(out: Path, kinds: Sequence[str]) -> list[Log]:
     """The logs of a run; UserError for a kind that is not known, or whose package is missing."""
     makers: dict[str, Any] = {"csv": Csv, "tensorboard": TensorBoard}
     if unknown := [kind for kind in kinds if kind not in makers]:
-        raise UserError(f"log {unknown[0]!r} is unknown: give {' or '.join(KINDS)}")
+        raise UserError(f"--log {unknown[0]!r} is unknown: give {' or '.join(KINDS)}")
     return [JsonLines(out), *(makers[kind](out) for kind in dict.fromkeys(kinds))]
 
 

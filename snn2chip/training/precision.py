@@ -23,11 +23,11 @@ def device(name: str) -> torch.device:
     try:
         chosen = torch.device(name)
     except RuntimeError:
-        raise UserError(f"device {name!r} is unknown: give auto, cpu, cuda or cuda:N") from None
+        raise UserError(f"--device {name!r} is unknown: give auto, cpu, cuda or cuda:N") from None
     if chosen.type not in _DTYPES:
-        raise UserError(f"device {name!r} is not supported: give auto, cpu, cuda or cuda:N")
+        raise UserError(f"--device {name!r} is not supported: give auto, cpu, cuda or cuda:N")
     if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
-        raise UserError(f"device {name!r} is not there: this machine has {torch.cuda.device_count()} CUDA devices")
+        raise UserError(f"--device {name!r} is not there: this machine has {torch.cuda.device_count()} CUDA devices")
     return chosen
 
 

@@ -55,7 +55,7 @@ def train_seeds(
     is called with each result.
     """
     if not seeds or len(set(seeds)) < len(seeds):
-        raise UserError(f"seeds {list(seeds)}: give at least one, and each of them once")
+        raise UserError(f"--seeds {list(seeds)}: give at least one, and each of them once")
     runs = []
     for seed in seeds:
         file = file_of(out, seed)

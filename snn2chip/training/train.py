@@ -91,9 +91,9 @@ def train(
     chosen = recipes.get(recipe) if isinstance(recipe, str) else recipe
     total = chosen.epochs if epochs is None else epochs
     if total < 1:
-        raise UserError(f"train: epochs must be at least 1, not {total}.")
+        raise UserError(f"--epochs must be at least 1, not {total}")
     if not 0 <= seed < 2**32:
-        raise UserError(f"train: the seed must lie in 0..2**32 - 1, not {seed}.")
+        raise UserError(f"--seed must lie in 0..2**32 - 1, not {seed}")
     recipes.check(chosen)
     where = precision.device(options.device)
     _check_writable(Path(out))

@@ -10,9 +10,20 @@ from snn2chip.errors import UserError
 FOLDERS = {name: Path(__file__).parent / name for name in ("digits", "event-digits")}
 DIGITS = FOLDERS["digits"]
 
-# The names that stand for a baseline on the command line, and the checkpoint behind each.  All share one
-# network shape and one training budget with sparse-n4-t1.
-FAIR_SET = {"binary": "binary-t4", "binary-t1": "binary-t1", "sew": "sew-n4-t1", "qann": "qann-3bit"}
+#: The names that stand for a baseline on the command line, by data set, and the checkpoint behind each. All of a data
+#: set share one network shape and one training budget with its sparse-n4-t1.
+FAIR_SETS = {
+    "digits": {
+        "binary": "binary-t4",
+        "binary-t1": "binary-t1",
+        "sew": "sew-n4-t1",
+        "qann": "qann-3bit",
+        "ms": "ms-n4-t1",
+        "spiking": "spiking-n4-t1",
+        "barrier-surrogate": "barrier-surrogate-n4-t1",
+    },
+    "event-digits": {"binary": "binary-t10"},
+}
 
 
 def names(dataset: str = "digits") -> list[str]:

@@ -201,3 +201,24 @@ def test_every_order_and_type_comes_back_as_it_was(order: Any, tmp_path: Path) -
         for found in (read[name], numpy_files.read(tmp_path / "x.npy")["x"]):
             assert found.dtype == np.asarray(array).dtype
             assert np.array_equal(found, array)
+
+
+@pytest.mark.parametrize(
+    ("classes", "message"),
+    [
+        (np.arange(40) % 4 + 1, "its classes go up to 4, but class 0 has no training input: number them from 0"),
+        (np.array([0, 1, 3, 4] * 10), "its classes go up to 4, but class 2 has no training input"),
+        (np.array([0, 2**31 - 2] * 20), "its classes go up to 2147483646, but class 1 has no training input"),
+    ],
+)
+def test_classes_are_numbered_without_gaps(tmp_path: Path, classes: Any, message: str) -> None:
+    np.savez(tmp_path / "own.npz", x=np.zeros((40, 1, 2, 2), np.uint8), y=classes)
+    with pytest.raises(UserError, match=message):
+        data.load(str(tmp_path / "own.npz"))
+
+
+def test_test_classes_that_nothing_was_trained_on_are_refused(tmp_path: Path) -> None:
+    x, names = np.zeros((4, 1, 2, 2), np.uint8), np.array(["a", "b", "c"])
+    np.savez(tmp_path / "own.npz", x_train=x, y_train=[0, 1, 0, 1], x_test=x, y_test=[0, 1, 2, 1], class_names=names)
+    with pytest.raises(UserError, match="test part: it has the class 2, of which the training part has no input"):
+        data.load(str(tmp_path / "own.npz"))

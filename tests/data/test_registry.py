@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -120,3 +121,25 @@ def test_an_error_of_the_function_is_named_and_kept_as_the_cause(loaders: str) -
     with pytest.raises(UserError, match="ZeroDivisionError: mine") as refused:
         data.load(f"{loaders}:fails")
     assert isinstance(refused.value.__cause__, ZeroDivisionError)
+
+
+@pytest.mark.parametrize(
+    ("source", "arguments", "option"),
+    [
+        ("digits", {"root": "here"}, "root"),
+        ("event-digits", {"root": "here"}, "root"),
+        ("event-digits", {"size": 12}, "frame-size"),
+        ("cifar10", {"root": "here", "size": 16}, "frame-size"),
+        ("n-mnist", {"root": "here", "unchecked": True}, "unchecked-data"),
+        ("own.npz", {"root": "here"}, "root"),
+        ("own.npz", {"size": 12}, "frame-size"),
+        ("package.module:function", {"root": "here", "unchecked": True}, "unchecked-data"),
+    ],
+)
+def test_what_has_no_effect_is_refused(
+    source: str, arguments: dict[str, Any], option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.savez("own.npz", x=np.zeros((8, 1, 2, 2), np.uint8), y=np.arange(8) % 2)
+    with pytest.raises(UserError, match=f"^data set '{source}': --{option} has no effect on it: leave it out$"):
+        data.load(source, **arguments)

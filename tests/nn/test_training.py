@@ -37,7 +37,7 @@ def one_thread() -> Iterator[None]:
 
 
 def test_all_digits_recipes_share_one_shape_and_one_budget() -> None:
-    neuron = {"block", "levels", "steps", "neuron", "bits"}
+    neuron = {"block", "levels", "steps", "neuron", "bits", "barrier_backward"}
     budgets = []
     for recipe in [recipe for recipe in RECIPES.values() if recipe.dataset == "digits"]:
         budget = {key: value for key, value in recipe.as_dict().items() if key not in ("name", "label")}

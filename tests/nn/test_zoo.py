@@ -28,8 +28,9 @@ def test_every_recipe_is_shipped_with_three_seeds(dataset: str) -> None:
     assert all([run["seed"] for run in result["runs"]] == [0, 1, 2] for result in results.values())
 
 
-def test_the_fair_set_is_shipped() -> None:
-    assert {"sparse-n4-t1", *zoo.FAIR_SET.values()} <= set(zoo.names())
+@pytest.mark.parametrize("dataset", zoo.FAIR_SETS)
+def test_the_fair_set_is_shipped(dataset: str) -> None:
+    assert {"sparse-n4-t1", *zoo.FAIR_SETS[dataset].values()} == set(zoo.names(dataset))
 
 
 @pytest.mark.parametrize(("dataset", "label"), NETWORKS)
@@ -68,7 +69,7 @@ def test_the_mean_over_the_seeds_is_what_was_promised(dataset: str, label: str, 
 
 def test_a_missing_checkpoint_is_named() -> None:
     with pytest.raises(
-        UserError, match="No shipped checkpoint 'sparse' with seed 7 of 'digits'; known are binary-t1, "
+        UserError, match="No shipped checkpoint 'sparse' with seed 7 of 'digits'; known are barrier-surrogate-n4-t1, "
     ):
         zoo.path("sparse", 7)
     with pytest.raises(

@@ -43,7 +43,7 @@ def test_a_checkpoint_becomes_a_file_and_a_table(run: Run) -> None:
     assert "accuracy: 99.33 % float, " in out
     table = {line.split()[0]: line.split() for line in out.splitlines() if line}
     assert table["stages.1.0.conv2"][1:4] == ["Conv2d", "36864", "4"]
-    assert table["stem.2"][4] == "division"
+    assert table["stem.2"][6] == "comparison"  # a binary neuron divides by nothing
     model = read_model("build/model-int4.safetensors")
     for node in model.graph.of_kind(Conv2d, Linear):
         assert np.abs(np.asarray(node.op.weight)).max() <= 7  # type: ignore[attr-defined]
@@ -137,13 +137,21 @@ def test_given_inputs_calibrate(run: Run, foreign: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--bits", "9"), "weight_bits is 9: weights take 2 to 8 bits"),
+        (("--bits", "9"), "snn2chip: --bits 9: weights take 2 to 8 bits"),
+        (("--layer-bits", "head=1"), "snn2chip: --layer-bits head=1: weights take 2 to 8 bits"),
+        (("--layer-bits", ""), "snn2chip: --layer-bits '': give names and bits"),
         (("--layer-bits", "stem.*"), "--layer-bits 'stem.*': give names and bits, such as 'stem.*=8,head=8'"),
-        (("--layer-bits", "trunk.*=4"), "layer_bits names 'trunk.*', but the layers are stem.0, "),
-        (("--average-bits", "1"), "the average is 1 bits: weights take 2 to 8 bits"),
-        (("--scale", "median"), "scale 'median' is unknown: choose one of max, percentile, mse, error"),
-        (("--correct", "weights"), "correction 'weights' is unknown"),
-        (("--shift-thresholds", "--correct", "threshold"), "leave threshold out of the corrections"),
+        (("--layer-bits", "trunk.*=4"), "model.pt: --layer-bits 'trunk.*': no layer is called so: they are stem.0, "),
+        (("--average-bits", "1"), "--average-bits 1: weights take 2 to 8 bits"),
+        (("--scale", "median"), "--scale median: this is unknown: choose one of max, percentile, mse, error"),
+        (("--correct", "weights"), "--correct weights: this is unknown"),
+        (("--shift-thresholds", "--correct", "threshold"), "leave threshold out of --correct"),
+        (
+            ("--qat", "--shift-thresholds"),
+            "snn2chip: --qat moves thresholds, which then are no powers of two",
+        ),
+        (("--percentile", "99"), "snn2chip: --percentile has no effect without --scale percentile"),
+        (("--scale", "percentile", "--percentile", "20"), "snn2chip: --percentile 20: it must lie in 50..100"),
         (("--out", "model.pt"), "model.pt: name a .safetensors file"),
         (("--calibration", "nowhere.npz"), "nowhere.npz: no such file"),
     ],
@@ -160,7 +168,27 @@ def test_inputs_that_do_not_fit_are_refused(run: Run) -> None:
     np.savez("x.npz", x=np.zeros((4, 3, 8, 8), np.uint8))
     code, _, err = run("model.pt", "--calibration", "x.npz")
     assert code == 2
-    assert "model.pt: the input has shape (4, 3, 8, 8)" in err
+    assert err.startswith("snn2chip: x.npz: the input has shape (4, 3, 8, 8)")
+
+
+@pytest.mark.parametrize("options", [("--calibration", "x.npz"), ("--qat", "--qat-data", "x.npz")])
+def test_labels_of_other_classes_are_refused(run: Run, options: tuple[str, ...]) -> None:
+    np.savez("x.npz", x=np.zeros((4, 1, 8, 8), np.uint8), y=np.array([1, 2, 10, 3]))
+    code, _, err = run("model.pt", *options)
+    assert code == 2
+    assert err.startswith("snn2chip: x.npz: the labels y hold 10, but this network has the classes 0..9")
+
+
+def test_the_accuracies_in_the_file_say_whose_they_are(run: Run) -> None:
+    assert run("model.pt", "--bits", "2")[0] == 0
+    model = read_model("build/model-int2.safetensors")
+    test = digits.load().test
+    found = np.mean(engine.run(model.graph, test.x).sum(axis=1).argmax(axis=1) == test.y)
+    checkpoint = frontend.read("model.pt").metadata
+    assert model.metadata["float_accuracy"] == checkpoint["accuracy"]
+    assert model.metadata["integer_accuracy"] == found
+    assert not {"accuracy", "validation_accuracy"} & set(model.metadata)
+    assert model.metadata["float_validation_accuracy"] == checkpoint["validation_accuracy"]
 
 
 def test_an_integer_network_is_not_quantized_again(run: Run) -> None:
@@ -196,3 +224,30 @@ def test_export_calibrates_on_the_inputs_that_it_is_given(run: Run) -> None:
         np.mean(engine.run(found.graph, test.x).sum(axis=1).argmax(axis=1) == test.y) for found in (plain, calibrated)
     ]
     assert accuracies[1] >= accuracies[0]
+
+
+def test_fine_tuning_takes_labelled_calibration_inputs(run: Run, foreign: Path) -> None:
+    rng = np.random.default_rng(0)
+    inputs = rng.integers(0, 256, (20, 3, 8, 8)).astype(np.uint8)
+    arguments = (str(foreign), "--calibration", "x.npz", "--qat", "--qat-epochs", "1", "--out", "tuned.safetensors")
+    np.savez("x.npz", x=inputs)
+    code, _, err = run(*arguments)
+    assert (code, err) == (
+        2,
+        "snn2chip: x.npz: fine-tuning needs classes: give an .npz with x and y, with --qat-data X.npz\n",
+    )
+    np.savez("x.npz", x=inputs, y=np.arange(20) % 10)
+    code, out, _ = run(*arguments)
+    assert code == 0
+    assert "fine-tuned: " in out
+    assert read_model("tuned.safetensors").quantization["fine_tuning"]["settings"]["epochs"] == 1
+
+
+def test_shifts_where_nothing_is_divided_are_refused(run: Run) -> None:
+    Path("plain.py").write_text("from torch import nn\ndef net(): return nn.Linear(4, 2)\n")
+    torch.save(torch.nn.Linear(4, 2).state_dict(), "plain.pt")
+    arguments = ("plain.pt", "--arch", "plain:net", "--input-shape", "4", "--scale", "mse")
+    assert run(*arguments)[0] == 0
+    code, _, err = run(*arguments, "--shift-thresholds")
+    assert code == 2
+    assert err.startswith("snn2chip: plain.pt: --shift-thresholds has no effect: no neuron divides")

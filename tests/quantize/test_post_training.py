@@ -16,7 +16,7 @@ from snn2chip.interpreter import Recorder
 from snn2chip.ops import LIF, Add, Conv2d, Flatten, Input, Linear, MultiLevelIF, Readout, Scale
 from snn2chip.quantize import Precision, quantize
 from snn2chip.quantize.agreement import agreement
-from snn2chip.quantize.cost import cost, only_shifts
+from snn2chip.quantize.cost import cost, counting
 from snn2chip.quantize.post_training import PostTraining, Quantized, post_training, start
 from snn2chip.quantize.scales import candidates, choose_units, weight_errors
 
@@ -149,7 +149,7 @@ def lif(**changes: Any) -> Node:
 def test_shift_thresholds_are_powers_of_two_and_mean_the_same(sparse: Graph) -> None:
     for scale in ("max", "percentile", "mse", "error"):
         quantized = post_training(sparse, settings(4, scale=scale, shift_thresholds=True), IMAGES)
-        assert all(neuron.shifts for neuron in cost(quantized).neurons)
+        assert all(neuron.counting == "shift" for neuron in cost(quantized).neurons)
         for node in quantized.state.reference.of_kind(MultiLevelIF):
             found: Any = quantized.graph[node.name].op
             real = found.theta * quantized.rounding.unit(node.inputs[0])
@@ -159,7 +159,7 @@ def test_shift_thresholds_are_powers_of_two_and_mean_the_same(sparse: Graph) -> 
 def test_neurons_of_several_levels_divide_by_their_step() -> None:
     quantized = post_training(small(4, lif(levels=3)), settings(shift_thresholds=True))
     found: Any = quantized.graph["if"].op
-    assert only_shifts(found)
+    assert counting(found) == "shift"
     assert found.levels == 3
     np.testing.assert_allclose(found.step_size * quantized.rounding.unit("conv") / 2**found.fraction_bits, 0.2)
 
@@ -205,17 +205,17 @@ def test_named_layers_keep_their_bits_under_an_average(sparse: Graph) -> None:
 
 def test_an_average_that_named_layers_exceed_is_refused(sparse: Graph) -> None:
     chosen = PostTraining(Precision(8, {"stages.*": 8}), average_bits=4)
-    with pytest.raises(UserError, match="an average of 4 bits cannot be kept"):
+    with pytest.raises(UserError, match="--average-bits 4 cannot be kept"):
         post_training(sparse, chosen, IMAGES)
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"scale": "median"}, "scale 'median' is unknown: choose one of max, percentile, mse, error"),
-        ({"corrections": ("weights",)}, "correction 'weights' is unknown: choose of bias, threshold"),
-        ({"percentile": 30.0}, r"percentile is 30: it must lie in 50\.\.100"),
-        ({"shift_thresholds": True, "corrections": ("threshold",)}, "leave threshold out of the corrections"),
+        ({"scale": "median"}, "--scale median: this is unknown: choose one of max, percentile, mse, error"),
+        ({"corrections": ("weights",)}, "--correct weights: this is unknown: choose of bias, threshold, or none"),
+        ({"percentile": 30.0}, r"--percentile 30: it must lie in 50\.\.100"),
+        ({"shift_thresholds": True, "corrections": ("threshold",)}, "leave threshold out of --correct"),
     ],
 )
 def test_settings_out_of_range_are_refused(changes: dict[str, Any], message: str) -> None:
@@ -287,3 +287,15 @@ def test_accuracy_on_digits_survives(bits: int, most: float) -> None:
         assert found.float_accuracy == pytest.approx(checkpoint.metadata["accuracy"], abs=1e-9)
         losses.append(100 * (checkpoint.metadata["accuracy"] - (found.integer_accuracy or 0)))
     assert np.mean(losses) <= most, losses
+
+
+def test_an_identity_beside_corrected_layers_keeps_its_bits() -> None:
+    """Spikes that join a sum of currents pass weights of one a channel; with a bias they would be a layer of 4 bits."""
+    checkpoint = frontend.read(zoo.path("spiking-n4-t1"))
+    graph = frontend.capture(checkpoint.model, checkpoint.input_shape, checkpoint.largest)
+    quantized = post_training(graph, settings(4, scale="error", corrections=("bias", "threshold")), IMAGES[:64])
+    found: Any = quantized.graph["stages.0.0.add.current"].op
+    assert found.bias is None
+    assert np.abs(found.weight.astype(int)).max() > 7
+    unit = quantized.rounding.unit("stages.0.0.add.current")
+    np.testing.assert_allclose(found.weight.ravel() * unit, 0.25, atol=0.5 * unit.max())

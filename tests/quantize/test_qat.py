@@ -148,7 +148,7 @@ def test_labels_that_do_not_fit_are_refused() -> None:
 
 def test_labels_of_other_classes_are_refused() -> None:
     network, case, labels = _digits_network()
-    with pytest.raises(UserError, match=r"lie in 90\.\.99, but the network has 10 classes"):
+    with pytest.raises(UserError, match=r"the labels y hold 99, but this network has the classes 0\.\.9"):
         fine_tune(network, Precision(4), Choices(), case.inputs[:40], labels[:40] + 90)
 
 

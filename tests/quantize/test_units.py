@@ -310,7 +310,7 @@ def test_layers_take_the_bits_of_the_last_pattern_that_matches() -> None:
 
 
 def test_a_pattern_that_matches_no_layer_is_refused() -> None:
-    with pytest.raises(UserError, match=r"layer_bits names 'stem\.\*', but the layers are a\.conv, head"):
+    with pytest.raises(UserError, match=r"--layer-bits 'stem\.\*': no layer is called so: they are a\.conv, head"):
         quantize(network(*spikes("a", 1.0)), Precision(8, {"stem.*": 4}))
 
 

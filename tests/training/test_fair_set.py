@@ -72,6 +72,9 @@ def test_shipped_recipes_stand_for_themselves() -> None:
         "binary-t1": "digits-binary-t1",
         "sew-n4-t1": "digits-sew",
         "qann-3bit": "digits-qann",
+        "ms-n4-t1": "digits-ms",
+        "spiking-n4-t1": "digits-spiking",
+        "barrier-surrogate-n4-t1": "digits-barrier",
     }
 
 
