@@ -16,7 +16,7 @@ BYTE_BITS = 8
 
 @dataclass(frozen=True)
 class Value:
-    """A tensor of the ONNX graph: its name, and whether it holds uint8 (else int32)."""
+    """A tensor of the ONNX graph: its name, and whether it holds uint8 (else the builder's wide type)."""
 
     name: str
     narrow: bool
@@ -31,26 +31,47 @@ class State:
     shape: Shape
 
 
+@dataclass(frozen=True)
+class StoredWeight:
+    """Where a convolution's or linear layer's weights stand.
+
+    Attributes:
+        tensor: the initializer.
+        transposed: whether as ``[inputs, outputs]``.
+        place: where they are a part of it, its first input channel, row and column; other groups than theirs are zero.
+    """
+
+    tensor: str
+    transposed: bool = False
+    place: tuple[int, int, int] | None = None
+
+
 @dataclass
 class Builder:
     """What has been emitted so far.
 
     Attributes:
-        carried: whether states are carried from step to step (T > 1).
+        carried: whether states are carried from step to step.
+        stacked: whether the nodes stand in a loop over the steps, whose logits are not yet the file's.
+        wide: the ONNX type of currents, potentials and wide counts: int32 or float32.
         nodes: the ONNX nodes, in order.
         constants: the initializers.
         values: the tensor of every node of ours that has been emitted.
         states: what is carried, in graph order.
         functions: the functions that nodes call, by name.
+        weights: where the weights of each node of ours stand.
     """
 
     graph: Graph
     carried: bool
+    stacked: bool = False
+    wide: int = TensorProto.INT32
     nodes: list[NodeProto] = field(default_factory=list)
     constants: list[TensorProto] = field(default_factory=list)
     values: dict[str, Value] = field(default_factory=dict)
     states: list[State] = field(default_factory=list)
     functions: dict[str, FunctionProto] = field(default_factory=dict)
+    weights: dict[str, StoredWeight] = field(default_factory=dict)
     _taken: set[str] = field(default_factory=set)
     _shared: dict[str, str] = field(default_factory=dict)
     _integers: dict[str, str] = field(default_factory=dict)
@@ -74,7 +95,13 @@ class Builder:
     def constant(self, wanted: str, values: Array) -> str:
         """A new initializer; returns its name."""
         name = self.fresh(wanted)
-        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(values), name))
+        self.constants.append(numpy_helper.from_array(np.array(values, order="C"), name))
+        return name
+
+    def weight(self, ours: str, values: Array, transposed: bool = False) -> str:
+        """The weights of our node `ours` as an initializer; returns its name."""
+        name = self.constant(f"{ours}/weight", values)
+        self.weights[ours] = StoredWeight(name, transposed)
         return name
 
     def shared(self, wanted: str, values: Array) -> str:
@@ -101,17 +128,17 @@ class Builder:
         return self.emit_as(ours, function.name, inputs, *more, domain=DOMAIN, **attributes)
 
     def _output_of(self, ours: str) -> str:
-        if ours == self.graph.output.name and not self.carried:
+        if ours == self.graph.output.name and not self.stacked:
             return LOGITS
         return self.fresh(ours) if ours in (INPUT, FRAMES, LOGITS) else ours
 
     def integer(self, ours: str) -> str:
-        """The tensor of our node `ours` as int32."""
+        """The tensor of our node `ours` in the wide type."""
         value = self.values[ours]
         if not value.narrow:
             return value.name
         if ours not in self._integers:
-            self._integers[ours] = self.emit("Cast", [value.name], f"{ours}/int32", to=TensorProto.INT32)
+            self._integers[ours] = self.emit("Cast", [value.name], f"{ours}/int32", to=self.wide)
         return self._integers[ours]
 
     def bytes_of(self, ours: str) -> list[str]:

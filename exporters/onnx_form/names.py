@@ -20,3 +20,9 @@ DIGEST = "snn2chip.graph_digest"
 STEPS = "snn2chip.steps"
 LEVELS = "snn2chip.levels"
 LARGEST = "snn2chip.largest_input"
+#: Which form the file is, such as ``onnx-step``; absent from files before it was introduced.
+FORM = "snn2chip.form"
+#: The network as JSON, but for its weights, from which the file is read back.
+GRAPH = "snn2chip.graph"
+#: Of single-step files: what to feed at the next step, JSON, ``{input: output}``.
+STATES = "snn2chip.states"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import reduce
 from typing import Any
 
 import numpy as np
 
 from snn2chip.exporters.onnx_form.builder import Builder, State, Value
+from snn2chip.exporters.onnx_form.layouts import Rules
 from snn2chip.exporters.onnx_form.leaky import integrator_function, lif_from_rest_function, lif_function
 from snn2chip.exporters.onnx_form.neuron import neuron_from_rest_function, neuron_function
 from snn2chip.graph import Array, Node
@@ -31,8 +32,6 @@ from snn2chip.ops import (
 #: Weights are stored as uint8 with this zero point: onnxruntime before 1.24 has no ConvInteger for int8 weights,
 #: and its int8 kernels may saturate on x86 processors without VNNI.
 WEIGHT_ZERO_POINT = 128
-
-Rule = Callable[[Builder, Node, Any], Value]
 
 
 def conv2d(builder: Builder, node: Node, op: Conv2d) -> Value:
@@ -60,7 +59,7 @@ def _synapses(
 ) -> Value:
     """The product, linear in the bytes of its operand: one product per byte, times the byte's weight, plus the bias."""
     shifted = (weight.astype(np.int16) + WEIGHT_ZERO_POINT).astype(np.uint8)
-    stored = builder.constant(f"{node.name}/weight", shifted)
+    stored = builder.weight(node.name, shifted, transposed=op_type == "MatMulInteger")
     # The operand's zero point could be left out, but onnxruntime up to 1.21 crashes on a ConvInteger without it.
     zero_points = [
         builder.shared("operand_zero_point", np.array(0, np.uint8)),
@@ -259,7 +258,7 @@ def _shape(builder: Builder, wanted: str, *dimensions: int) -> str:
     return builder.constant(wanted, np.array(dimensions, np.int64))
 
 
-RULES: dict[type, Rule] = {
+RULES: Rules = {
     LIF: lif,
     Add: add,
     Concat: concat,

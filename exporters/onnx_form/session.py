@@ -1,18 +1,25 @@
-"""onnxruntime, wrapped: deterministic settings, batches, errors in one sentence."""
+"""onnxruntime, wrapped: deterministic settings, batches, single steps in turn, errors in one sentence."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from onnx import ModelProto
+from onnx import ModelProto, helper
 
 from snn2chip.errors import BackendError
-from snn2chip.exporters.onnx_form.file import cut_at_frames, has_steps, takes_frames
-from snn2chip.exporters.onnx_form.names import FRAMES, INPUT
+from snn2chip.exporters.onnx_form.file import (
+    cut_at_frames,
+    has_steps,
+    next_states,
+    steps_of,
+    takes_frames,
+    wants_frames,
+)
+from snn2chip.exporters.onnx_form.names import FRAMES, INPUT, LOGITS
 from snn2chip.graph import Array
 
 #: Samples per call: bounds memory, since every tensor that is brought out stays alive until the call ends.
@@ -22,27 +29,75 @@ BATCH_SIZE = 32
 _ERRORS_ONLY = 3
 
 
-def run_model(model: ModelProto, path: Path, inputs: Array, outputs: Mapping[str, int]) -> dict[str, Array]:
-    """The tensors `outputs` (name to batch axis) for uint8 `inputs`, batch axis first. May cut `model` at its frames.
+def run_model(model: ModelProto, path: Path, inputs: Array, outputs: Sequence[str]) -> dict[str, Array]:
+    """The tensors `outputs`, ``[B, T, ...]``, for uint8 `inputs`. May cut `model` at its frames.
 
+    Logits that the file itself sums over the steps are ``[B, 1, ...]``.
     Raises: UserError where the inputs do not fit the file, BackendError where onnxruntime is missing or fails.
     """
-    feed_frames = takes_frames(model, path, inputs)
-    if feed_frames and has_steps(model):
+    framed, states = takes_frames(model, path, inputs), next_states(model)
+    if states is not None or wants_frames(model):
+        inputs = inputs if framed else np.repeat(inputs[:, None], steps_of(model), axis=1)
+    elif framed and has_steps(model):
         cut_at_frames(model)
-    elif feed_frames:
-        inputs, feed_frames = inputs[:, 0], False
+    elif framed:
+        inputs = inputs[:, 0]
     session = _open(model, path)
+    looped = has_steps(model)
     pieces = []
     for first in range(0, max(1, len(inputs)), BATCH_SIZE):
         batch = inputs[first : first + BATCH_SIZE]
-        feed = {FRAMES: np.ascontiguousarray(batch.swapaxes(0, 1))} if feed_frames else {INPUT: batch}
-        pieces.append(_call(session, path, list(outputs), feed))
-    columns = zip(*pieces, strict=True)
+        if states is not None:
+            pieces.append(_step_by_step(session, path, outputs, batch, _zeros(model, states, len(batch)), states))
+        else:
+            pieces.append(_whole_sequence(session, path, outputs, _feed(model, batch), looped))
+    return {name: np.concatenate([piece[name] for piece in pieces]) for name in outputs}
+
+
+def _feed(model: ModelProto, batch: Array) -> dict[str, Array]:
+    """Frames of a file that was cut go in steps first."""
+    name = model.graph.input[0].name
+    return {name: np.ascontiguousarray(batch.swapaxes(0, 1)) if name == FRAMES else batch}
+
+
+def _whole_sequence(
+    session: Any, path: Path, outputs: Sequence[str], feed: dict[str, Array], looped: bool
+) -> dict[str, Array]:
+    found = _call(session, path, list(outputs), feed)
     return {
-        name: np.concatenate([np.moveaxis(piece, axis, 0) for piece in column])
-        for (name, axis), column in zip(outputs.items(), columns, strict=True)
+        name: tensor.swapaxes(0, 1) if looped and name != LOGITS else tensor[:, None]
+        for name, tensor in zip(outputs, found, strict=True)
     }
+
+
+def _zeros(model: ModelProto, states: Mapping[str, str], batch: int) -> dict[str, Array]:
+    """Every state before the first step."""
+    types = {info.name: info.type.tensor_type for info in model.graph.input if info.name in states}
+    return {
+        name: np.zeros(
+            (batch, *(dimension.dim_value for dimension in kind.shape.dim[1:])),
+            helper.tensor_dtype_to_np_dtype(kind.elem_type),
+        )
+        for name, kind in types.items()
+    }
+
+
+def _step_by_step(
+    session: Any,
+    path: Path,
+    outputs: Sequence[str],
+    frames: Array,
+    values: dict[str, Array],
+    states: Mapping[str, str],
+) -> dict[str, Array]:
+    wanted = list(dict.fromkeys([*outputs, *states.values()]))
+    seen: list[dict[str, Array]] = []
+    for frame in np.moveaxis(frames, 1, 0):
+        feed = {INPUT: np.ascontiguousarray(frame), **values}
+        found = dict(zip(wanted, _call(session, path, wanted, feed), strict=True))
+        values = {before: found[after] for before, after in states.items()}
+        seen.append({name: found[name] for name in outputs})
+    return {name: np.stack([step[name] for step in seen], axis=1) for name in outputs}
 
 
 def _open(model: ModelProto, path: Path) -> Any:

@@ -125,9 +125,12 @@ def test_the_file_says_what_it_is(steps: int, tmp_path: Path) -> None:
     graph, path = written(tmp_path, steps)
     model = onnx.load(path)
     properties = {entry.key: entry.value for entry in model.metadata_props}
+    described = json.loads(properties.pop("snn2chip.graph"))
+    assert [entry["name"] for entry in described["nodes"]] == [node.name for node in graph.nodes]
     assert properties.pop("snn2chip.levels") == json.dumps({"n1": 4, "n2": 4, "barrier": 4})
     assert properties == {
         "snn2chip.version": __version__,
+        "snn2chip.form": "onnx",
         "snn2chip.graph_digest": graph.digest,
         "snn2chip.steps": str(steps),
         "snn2chip.largest_input": "16",
@@ -241,6 +244,10 @@ def test_unfit_files(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="truncated"):
         run_file(path, IMAGES)
     model = onnx.load_from_string(whole)
+    next(entry for entry in model.metadata_props if entry.key == "snn2chip.levels").value = "["
+    onnx.save(model, path)
+    with pytest.raises(UserError, match=r"snn2chip\.levels is malformed"):
+        run_file(path, IMAGES)
     del model.metadata_props[:]
     onnx.save(model, path)
     with pytest.raises(UserError, match="not written by snn2chip"):
