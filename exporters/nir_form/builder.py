@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,17 +13,22 @@ import nir
 import numpy as np
 
 from snn2chip.errors import GraphError
-from snn2chip.exporters.nir_form.geometry import Map, Pair, Window, check_size, diagonal, square
+from snn2chip.exporters.nir_form.geometry import Map, Window, check_size, diagonal, square
+from snn2chip.exporters.nir_form.profiles import MOST_TERMS
 from snn2chip.graph import Array
 from snn2chip.kernels import FLOAT32_EXACT
 
 #: Key of the JSON string in every node's metadata.
 METADATA_KEY = "snn2chip"
-#: A sum of more terms is gathered into one node, so that the number of edges grows with the depth and not its square.
-MOST_TERMS = 8
+#: More edges are not written: NIRTorch looks for loops in a time that grows with their cube (at 1000, ten seconds).
+MOST_EDGES = 1000
+#: Numbers in one file (1 GiB of float32).
+MOST_NUMBERS = 2**28
 
 _PLAIN = Window()
-_ONE = np.array(1.0)
+
+#: What the metadata say of a node.
+Facts = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -38,19 +43,26 @@ class Value:
 
 
 class Builder:
-    """Nodes and edges in topological order. `largest` bounds the magnitude of every NIR node's output, per channel."""
+    """Nodes and edges in topological order. `largest` bounds the magnitude of every NIR node's output, per channel.
 
-    def __init__(self) -> None:
+    `step` is the step whose copy of the network is being written, or None where one copy stands for all steps.
+    """
+
+    def __init__(self, most_terms: int = MOST_TERMS) -> None:
         self.nodes: dict[str, Any] = {}
         self.edges: list[tuple[str, str]] = []
         self.largest: dict[str, Array] = {}
+        self.most_terms = most_terms
+        self.step: int | None = None
+        self.numbers = 0
 
     def name(self, label: str) -> str:
         """A new name: readers sort nodes by name, so that a running number keeps the topological order.
 
         It also keeps names apart and clear of words that mean something to Python or torch; dots would be lost.
         """
-        return f"n{len(self.nodes):04d}_" + re.sub(r"\W", "_", label, flags=re.ASCII)
+        step = "" if self.step is None else f"t{self.step}_"
+        return f"n{len(self.nodes):04d}_{step}" + re.sub(r"\W", "_", label, flags=re.ASCII)
 
     def input(self, shape: Map, largest: int) -> Value:
         self.nodes["input"] = nir.Input(input_type={"input": np.array(shape)})
@@ -70,9 +82,10 @@ class Builder:
         weight: Array,
         bias: Array | None = None,
         window: Window = _PLAIN,
-        facts: Mapping[str, Any] | None = None,
+        facts: Facts | None = None,
+        bound: Array | None = None,
     ) -> Value:
-        """A Conv2d with weight ``[O, C, Kh, Kw]`` and bias ``[O]``.
+        """A Conv2d with weight ``[O, C, Kh, Kw]`` and bias ``[O]``; `bound` where less than the sum of all is reached.
 
         Raises: GraphError where float32 could round, or NIR cannot hold the kernel.
         """
@@ -85,43 +98,60 @@ class Builder:
         terms = self._bare_terms(source, label)
         reach = self._reach(terms, weight, bias)
         outputs = window.outputs(source.shape[1:], weight.shape[2:])
-        node = _conv(source.shape[1:], *squared, bias, facts or {})
-        return self._place(label, node, terms, (weight.shape[0], *outputs), reach)
+        node = _conv(source.shape[1:], *squared, bias)
+        largest = reach if bound is None else np.minimum(reach, bound)
+        return self._place(label, node, terms, (weight.shape[0], *outputs), largest, facts or {})
 
-    def fan_out(self, label: str, source: Value, copies: Array, bias: Array, facts: Mapping[str, Any]) -> Value:
-        """The 1x1 Conv2d in front of a layer of `spikes`: copies of every channel, each shifted by its own bias.
+    def fan_out(self, label: str, source: Value, copies: Array, bias: Array, facts: Facts) -> Value:
+        """The 1x1 Conv2d in front of a layer of comparators: copies of every channel, each shifted by its own bias.
 
         Its sums need not be exact: each rounds once (all other addends are zero), and rounding keeps the order, so that
         none crosses the threshold 1, nor any other number that float32 holds.
         """
         terms = self._bare_terms(source, label)
         self._exact(self._arriving(terms, source.shape[0]))
-        node = _conv(source.shape[1:], copies[:, :, None, None], _PLAIN, bias, facts)
+        node = _conv(source.shape[1:], copies[:, :, None, None], _PLAIN, bias)
         shape = (copies.shape[0], *source.shape[1:])
-        return self._place(label, node, terms, shape, np.full(copies.shape[0], FLOAT32_EXACT))
+        return self._place(label, node, terms, shape, np.full(copies.shape[0], FLOAT32_EXACT), facts)
 
-    def spikes(self, label: str, source: Value, facts: Mapping[str, Any], threshold: Array = _ONE) -> Value:
-        """A layer of binary IF neurons, r = 1, reset to 0; `threshold` broadcasts over ``(C, H, W)``.
+    def elementwise(
+        self, label: str, source: Value, make: Callable[[Array], Any], values: Array, largest: Array, facts: Facts
+    ) -> Value:
+        """A node of one neuron, threshold or factor for each position: `make` of `values`, spread over ``(C, H, W)``.
 
-        Raises: GraphError where float32 could round the sum that reaches it.
+        `largest` bounds what it yields, per channel. Raises: GraphError where float32 could round what reaches it.
         """
         check_size(*source.shape)
         terms = self._bare_terms(source, label)
         self._exact(self._arriving(terms, source.shape[0]))
-        ones = np.ones(source.shape, np.float32)
-        node = nir.IF(
-            r=ones,
-            v_threshold=ones * threshold.astype(np.float32),
-            v_reset=np.zeros_like(ones),
-            metadata=metadata(facts),
-        )
-        return self._place(label, node, terms, source.shape, np.ones(source.shape[0], np.int64))
+        spread = np.ones(source.shape, np.float32) * values.astype(np.float32)
+        return self._place(label, make(spread), terms, source.shape, largest, facts)
 
-    def _place(self, label: str, node: Any, terms: list[str], shape: Map, largest: Array) -> Value:
+    def feedback(self, label: str, source: Value, factor: Array, target: Value, facts: Facts) -> None:
+        """An edge back into the one node of `target`, on which `source` arrives times `factor`, one step later.
+
+        Raises: GraphError where float32 could round the sum that reaches `target`.
+        """
+        (name,) = target.terms
+        largest = np.abs(factor.reshape(len(factor))) * self._arriving(list(source.terms), source.shape[0])
+        (back,) = self.elementwise(label, source, _scale, factor.reshape(-1, 1, 1), largest, facts).terms
+        self.edges.append((back, name))
+        self._exact(self._arriving([term for term, end in self.edges if end == name], source.shape[0]))
+
+    def _place(self, label: str, node: Any, terms: list[str], shape: Map, largest: Array, facts: Facts) -> Value:
         name = self.name(label)
+        node.metadata = metadata(facts if self.step is None else {**facts, "step": self.step})
         self.nodes[name] = node
         self.edges += [(term, name) for term in terms]
         self.largest[name] = largest
+        self.numbers += sum(np.size(field) for field in vars(node).values() if isinstance(field, np.ndarray))
+        if self.numbers > MOST_NUMBERS:
+            raise GraphError(f"with it the file would hold more than {MOST_NUMBERS} numbers: leave the NIR form out")
+        if len(self.edges) > MOST_EDGES:
+            raise GraphError(
+                f"with it there are more than {MOST_EDGES} edges, which readers would take very long to open: use "
+                "another profile, or fewer levels or steps"
+            )
         return Value({name: 1}, shape)
 
     def sum(self, label: str, sources: list[Value]) -> Value:
@@ -130,7 +160,7 @@ class Builder:
         for source in sources:
             terms.update(source.terms)
         total = Value(dict(terms), sources[0].shape)
-        return self.gathered(total, label) if len(terms) > MOST_TERMS else total
+        return self.gathered(total, label) if len(terms) > self.most_terms else total
 
     def gathered(self, source: Value, label: str) -> Value:
         """`source` as the output of a single node."""
@@ -181,7 +211,7 @@ class Builder:
             )
 
 
-def _conv(size: Pair, weight: Array, window: Window, bias: Array | None, facts: Mapping[str, Any]) -> Any:
+def _conv(size: tuple[int, int], weight: Array, window: Window, bias: Array | None) -> Any:
     return nir.Conv2d(
         input_shape=size,
         weight=np.ascontiguousarray(weight, np.float32),
@@ -190,10 +220,19 @@ def _conv(size: Pair, weight: Array, window: Window, bias: Array | None, facts: 
         dilation=window.dilation,
         groups=1,
         bias=np.zeros(weight.shape[0], np.float32) if bias is None else bias.astype(np.float32),
-        metadata=metadata(facts),
     )
 
 
-def metadata(facts: Mapping[str, Any]) -> dict[str, str]:
+def _scale(factors: Array) -> Any:
+    return nir.Scale(scale=factors)
+
+
+def metadata(facts: Facts) -> dict[str, str]:
     """A hint for people and for tools that fold the levels back; the graph runs without it."""
     return {METADATA_KEY: json.dumps(facts, sort_keys=True)}
+
+
+def read_facts(node: Any) -> dict[str, Any]:
+    """What `metadata` wrote into a node or graph; empty where there is nothing of the kind."""
+    facts: Any = json.loads(node.metadata.get(METADATA_KEY, "{}"))
+    return facts if isinstance(facts, dict) else {}

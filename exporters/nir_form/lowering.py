@@ -1,13 +1,14 @@
-"""Our integer graph as NIR primitives, profile *portable*: one rule for each operation.
+"""Our integer graph as NIR primitives: one rule for each operation, in the profile that is asked for.
 
-A neuron layer of N levels becomes one layer of N*C binary ``IF`` neurons between two 1x1 convolutions::
+A neuron layer of N levels becomes N comparisons and a sum, in profile *portable* one layer of N*C binary ``IF`` neurons
+between two 1x1 convolutions::
 
     fan-out   v[k*C + c] = i[c] + 1.5 - threshold[k, c]       for k = 0 .. N-1
     spikes    z[j] = 1 where v[j] > 1, that is where i[c] >= threshold[k, c]
     collect   s[c] = sum over k of z[k*C + c]
 
 In one step from v = 0 neither leak nor reset plays a part. Over several steps NIR has no soft reset, and leaves to its
-readers how a leak is computed: what is left to write is binary neurons that are reset to zero, one ``IF`` each.
+readers how a leak is computed: an ``IF`` says a reset to zero, and an integrator inside a loop a soft one.
 """
 
 from __future__ import annotations
@@ -20,9 +21,11 @@ import numpy as np
 
 from snn2chip import __version__
 from snn2chip.errors import GraphError
-from snn2chip.exporters.nir_form.builder import Builder, Value, metadata
+from snn2chip.exporters.nir_form.builder import Builder, Facts, Value, metadata
+from snn2chip.exporters.nir_form.document import graph_document
 from snn2chip.exporters.nir_form.geometry import Map, Window, check_size, dense, diagonal
-from snn2chip.exporters.nir_form.neurons import fade, layer, maximum
+from snn2chip.exporters.nir_form.neurons import Neurons
+from snn2chip.exporters.nir_form.profiles import MOST_UNROLLED_STEPS, Profile
 from snn2chip.graph import Array, Graph, Kind, Node
 from snn2chip.lowering.max_pool import neurons_before_maxima
 from snn2chip.ops import (
@@ -42,43 +45,77 @@ from snn2chip.ops import (
     Upsample2d,
 )
 
-PROFILE = "portable"
 #: Largest kernel that stands in for an upsampling, in elements: each is met once for every position of the result.
 MOST_UPSAMPLED = 2**20
 
 
-def lower(graph: Graph) -> Any:
+def lower(graph: Graph, profile: Profile) -> Any:
     """The `nir.NIRGraph` of an integer graph.
 
-    Raises: GraphError, naming the node, where NIR's portable primitives cannot express it exactly over its T steps.
+    Raises: GraphError, naming the node, where the profile's primitives cannot express it exactly over its T steps.
     """
-    lowering = _Lowering(neurons_before_maxima(graph))
-    for node in lowering.graph.nodes:
-        lowering.lower(node)
+    lowering = _Lowering(neurons_before_maxima(graph), profile)
+    if profile.over_time == "edges":
+        lowering.unroll()
+    else:
+        lowering.write()
     builder = lowering.builder
-    return nir.NIRGraph(builder.nodes, builder.edges, metadata=metadata(_graph_facts(graph)))
+    return nir.NIRGraph(builder.nodes, builder.edges, metadata=metadata(_graph_facts(graph, profile)))
 
 
-def _graph_facts(graph: Graph) -> dict[str, Any]:
-    return {
+def _graph_facts(graph: Graph, profile: Profile) -> dict[str, Any]:
+    facts = {
         "tool": f"snn2chip {__version__}",
-        "profile": PROFILE,
+        "profile": profile.name,
         "steps": graph.steps,
         "graph_digest": graph.digest,
         "input": graph.input.name,
         "input_shape": graph.signals[graph.input.name].shape,
         "output": graph.output.name,
         "output_shape": graph.signals[graph.output.name].shape,
+        "graph": graph_document(graph),
     }
+    if profile.over_time == "edges":
+        facts["layout"] = "input channel t*C + c is channel c at step t; output channel t*F + f is logit f at step t"
+    return facts
 
 
 class _Lowering:
-    """Walks the graph once, in order; `values` says what each of our nodes has become."""
+    """Walks the graph in order; `values` says what each of our nodes has become."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, profile: Profile) -> None:
         self.graph = graph
-        self.builder = Builder()
+        self.builder = Builder(profile.most_terms)
+        self.neurons = Neurons(self.builder, profile, graph.steps)
         self.values: dict[str, Value] = {}
+
+    def write(self) -> None:
+        """One copy of the network, which stands for all steps."""
+        for node in self.graph.nodes:
+            self.lower(node)
+        self.builder.output(self.values[self.graph.output.name])
+
+    def unroll(self) -> None:
+        """A copy of the network for each step; inputs and logits of all steps lie side by side, as channels."""
+        node, steps = self.graph.input, self.graph.steps
+        assert isinstance(node.op, Input)
+        if steps > MOST_UNROLLED_STEPS:
+            raise GraphError(
+                f"it has T = {steps} steps, and at most {MOST_UNROLLED_STEPS} are unrolled: use profile composed"
+            )
+        shape = _as_map(node.op.shape)
+        channels = steps * shape[0]
+        frames = self.builder.input((channels, *shape[1:]), node.op.largest)
+        logits = []
+        for step in range(steps):
+            self.builder.step = step
+            mine = np.eye(channels, dtype=np.float32)[step * shape[0] : (step + 1) * shape[0]]
+            self.values = {node.name: self.builder.conv(node.name, frames, mine[:, :, None, None])}
+            for later in self.graph.nodes[1:]:
+                self.lower(later)
+            logits.append(self.values[self.graph.output.name])
+        self.builder.step = None
+        self.builder.output(self.builder.sum(self.graph.output.name, self._laid(self.graph.output.name, logits, {})))
 
     def lower(self, node: Node) -> None:
         rule = _RULES.get(type(node.op))
@@ -123,20 +160,23 @@ class _Lowering:
         parts = [self.values[name] for name in node.inputs]
         if any(part.shape[1:] != parts[0].shape[1:] for part in parts):  # flat views of different maps
             parts = [self.builder.columns(part, node.name) for part in parts]
+        return self.builder.sum(node.name, self._laid(node.name, parts, {"source": node.name}))
+
+    def _laid(self, name: str, parts: list[Value], facts: Facts) -> list[Value]:
+        """Each part on channels of its own, beside those of the others."""
         channels = sum(part.shape[0] for part in parts)
         check_size(channels, channels)
         places = np.split(np.eye(channels, dtype=np.float32), np.cumsum([part.shape[0] for part in parts])[:-1], axis=1)
-        laid = [
-            self.builder.conv(f"{node.name}_part{index}", part, place[:, :, None, None], facts={"source": node.name})
+        return [
+            self.builder.conv(f"{name}_part{index}", part, place[:, :, None, None], facts=facts)
             for index, (part, place) in enumerate(zip(parts, places, strict=True))
         ]
-        return self.builder.sum(node.name, laid)
 
     def neuron(self, node: Node, op: SpikingNeuron) -> Value:
-        return layer(self.builder, node.name, self._source(node), op, self.graph.steps)
+        return self.neurons.layer(node.name, self._source(node), op, self.graph.signals[node.inputs[0]].interval)
 
     def leaky_integrator(self, node: Node, op: LeakyIntegrator) -> Value:
-        return fade(self.builder, node.name, self._source(node), op.fraction_bits, self.graph.steps)
+        return self.neurons.integrator(node.name, self._source(node), op, self.graph.signals[node.name].interval)
 
     def max_pool(self, node: Node, op: MaxPool2d) -> Value:
         source, signal = self._source(node), self.graph.signals[node.inputs[0]]
@@ -146,7 +186,7 @@ class _Lowering:
                 "is done where a neuron is all that reads it)"
             )
         window, kernel = Window(op.stride, op.padding), np.ones(op.kernel)
-        return maximum(self.builder, node.name, source, signal.interval, window, kernel, self.graph.steps)
+        return self.neurons.maximum(node.name, source, signal.interval, window, kernel)
 
     def sum_pool(self, node: Node, op: SumPool2d) -> Value | None:
         """A diagonal Conv2d of ones; nothing where every reader folds it in."""
@@ -177,8 +217,8 @@ class _Lowering:
         """A view: what follows reads the map that it came from."""
         return self.values.get(node.inputs[0])  # absent where the pool before it is folded into the Linear after it
 
-    def readout(self, node: Node, op: Readout) -> None:
-        self.builder.output(self.builder.columns(self._source(node), node.name))
+    def readout(self, node: Node, op: Readout) -> Value:
+        return self.builder.columns(self._source(node), node.name)
 
     def _source(self, node: Node) -> Value:
         return self.values[node.inputs[0]]

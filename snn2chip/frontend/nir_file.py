@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import h5py
 
 from snn2chip.errors import GraphError, UserError
 from snn2chip.frontend.builder import Builder
 from snn2chip.frontend.hdf5 import open_checked
-from snn2chip.frontend.hdf5_record import as_text, check_features
+from snn2chip.frontend.hdf5_record import check_features
 from snn2chip.frontend.nir_document import COMMON, NirNode, read_nodes
+from snn2chip.frontend.nir_fold import read_note
 from snn2chip.frontend.nir_neurons import Context
 from snn2chip.frontend.nir_rules import STATEFUL, apply
 from snn2chip.frontend.options import ImportOptions
@@ -92,13 +91,7 @@ def _steps(root: h5py.Group, nodes: list[NirNode], options: ImportOptions) -> in
 
 
 def _noted_steps(root: h5py.Group) -> int | None:
-    """T as `snn2chip.exporters.nir_form` writes it into the metadata; None in files from elsewhere."""
-    metadata = root.get("metadata")
-    note = metadata.get("snn2chip") if isinstance(metadata, h5py.Group) else None
-    text = as_text(note[()]) if isinstance(note, h5py.Dataset) and note.shape is not None else None
-    try:
-        facts: Any = json.loads(text or "")
-    except (ValueError, RecursionError):
-        return None
-    steps = facts.get("steps") if isinstance(facts, dict) else None
+    """T as `snn2chip.exporters.nir_form` notes it; an unrolled file is one step. None in files from elsewhere."""
+    note = read_note(root)
+    steps = 1 if note.get("profile") == "unrolled" else note.get("steps")
     return steps if type(steps) is int and 1 <= steps <= _MOST_NOTED_STEPS else None

@@ -36,7 +36,7 @@ _MODULE = ("input_shape", "largest", "input_scale", "steps", "output")
 
 
 def load(path: str | Path, options: ImportOptions | None = None) -> Loaded:
-    """Read a model file: a checkpoint of ours, a state_dict, safetensors, ``.pt2``, ``.nir``, ``.net``.
+    """Read a model file: a checkpoint of ours, a state_dict, safetensors, ``.pt2``, ``.nir``, ``.net``, our ``.onnx``.
 
     Nothing in the file runs, unless `options.allow_pickle` is true and the file is a pickle.
 
@@ -51,6 +51,8 @@ def load(path: str | Path, options: ImportOptions | None = None) -> Loaded:
         signature = stream.read(16)
     if signature.startswith(_HDF5_SIGNATURE) or path.suffix in (".nir", ".net"):
         return _hdf5(path, options)
+    if path.suffix == ".onnx":
+        return _onnx(path, options)
     if path.suffix == ".safetensors" or signature[8:9] == b"{":
         return _safetensors(path, options)
     if signature.startswith(ZIP_SIGNATURE) and _is_program(path):
@@ -61,7 +63,11 @@ def load(path: str | Path, options: ImportOptions | None = None) -> Loaded:
 def _hdf5(path: Path, options: ImportOptions) -> Loaded:
     if path.suffix == ".nir":
         from snn2chip.frontend.nir_file import read_nir
+        from snn2chip.frontend.nir_fold import read_own
 
+        if own := read_own(path):
+            _check_use(path, options)
+            return Loaded(path, own.graph, integer=True, metadata=_source(path, form=own.form))
         _check_use(path, options, "input_shape", "largest", "input_scale", "steps", "dt")
         return Loaded(path, read_nir(path, options), metadata=_source(path))
     if path.suffix == ".net":
@@ -71,6 +77,14 @@ def _hdf5(path: Path, options: ImportOptions) -> Loaded:
         graph = read_netx(path, options)
         return Loaded(path, graph, integer=spec.broken_rule(graph) is None, metadata=_source(path))
     raise UserError(f"{path}: this is an HDF5 file: name it .nir (NIR) or .net (lava-dl netx), so that it says which")
+
+
+def _onnx(path: Path, options: ImportOptions) -> Loaded:
+    from snn2chip.frontend.onnx_file import read_onnx
+
+    _check_use(path, options)
+    graph, form = read_onnx(path)
+    return Loaded(path, graph, integer=True, metadata=_source(path, form=form))
 
 
 def _safetensors(path: Path, options: ImportOptions) -> Loaded:
