@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
-from snn2chip.commands import baselines, chips, compare, doctor, export, inspect, quantize, run, simulate, train, verify
+from snn2chip.commands import (
+    baselines,
+    chips,
+    compare,
+    consumers,
+    doctor,
+    export,
+    inspect,
+    quantize,
+    run,
+    simulate,
+    train,
+    verify,
+)
 
 #: In the order in which the help shows them.
-COMMANDS = (train, baselines, quantize, export, run, verify, simulate, compare, inspect, chips, doctor)
+COMMANDS = (train, baselines, quantize, export, run, verify, simulate, compare, inspect, consumers, chips, doctor)
 
 __all__ = ["COMMANDS"]

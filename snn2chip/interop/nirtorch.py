@@ -1,15 +1,16 @@
-"""Our NIR files in NIRTorch: one node map, exact on CPUs.
+"""Our NIR files in NIRTorch: one node map, exact on CPUs; and what the other libraries' maps are made of.
 
     module = nirtorch.nir_to_torch("model.nir", NODE_MAP)
     output, state = module(images.float())
 
 NIRTorch's own defaults are not used: its Affine map leaves the bias random and its Conv2d map swaps the channel counts
-(nirtorch 2.6), and it has no map for IF at all.
+(nirtorch 2.6), and it has no map for neurons at all. Steps have length 1 for ``IF`` and ``I``, and `STEP` for ``LIF``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 Array = NDArray[Any]
+NodeMap = dict[type[Any], Callable[[Any], nn.Module]]
+#: An IF node as a stateful module: (current, state or None) to (spikes, state).
+Cell = Callable[[nir.IF], nn.Module]
+
+#: Seconds. With it snnTorch reads every file, and SpikingJelly by default; NIR itself names no step.
+STEP = 1e-4
 
 
 class IF(nn.Module):
@@ -41,6 +48,60 @@ class IF(nn.Module):
         v = rise if state is None else state + rise
         fired = v > self.v_threshold
         return fired.to(v.dtype), torch.where(fired, self.v_reset, v)
+
+
+class I(nn.Module):  # noqa: E742 - NIR's own name
+    """NIR's integrator for steps of length 1: ``v = v + r * i``, and v is what it emits; v(0) = 0."""
+
+    r: Tensor
+
+    def __init__(self, node: nir.I) -> None:
+        super().__init__()
+        self.register_buffer("r", torch.from_numpy(node.r))
+
+    def forward(self, current: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """(potential, potential), of the shape of `current`, ``[B, *shape]``."""
+        rise = self.r * current
+        v = rise if state is None else state + rise
+        return v, v
+
+
+class Threshold(nn.Module):
+    """NIR's Threshold: 1 where the input exceeds it, else 0."""
+
+    threshold: Tensor
+
+    def __init__(self, node: nir.Threshold) -> None:
+        super().__init__()
+        self.register_buffer("threshold", torch.from_numpy(node.threshold))
+
+    def forward(self, input: Tensor) -> Tensor:
+        return (input > self.threshold).to(input.dtype)
+
+
+class Scale(nn.Module):
+    """NIR's Scale: each value times its own factor."""
+
+    scale: Tensor
+
+    def __init__(self, node: nir.Scale) -> None:
+        super().__init__()
+        self.register_buffer("scale", torch.from_numpy(node.scale))
+
+    def forward(self, input: Tensor) -> Tensor:
+        return self.scale * input
+
+
+class Memoryless(nn.Module):
+    """A neuron that starts anew at every step."""
+
+    def __init__(self, cell: nn.Module) -> None:
+        super().__init__()
+        self.cell = cell
+
+    def forward(self, current: Tensor) -> Tensor:
+        spikes: Tensor = self.cell(current)[0]
+        return spikes
 
 
 class Conv2d(nn.Conv2d):
@@ -74,10 +135,34 @@ def _pair(values: Any) -> tuple[int, int]:
     return rows, columns
 
 
-NodeMap = dict[type[Any], Callable[[Any], nn.Module]]
+def node_map(cell: Cell) -> NodeMap:
+    """A module for every primitive that our files use: `cell` makes the neurons, all else is the same everywhere."""
+    return {
+        nir.Conv2d: Conv2d,
+        nir.I: I,
+        nir.IF: cell,
+        nir.LIF: partial(_memoryless, cell),
+        nir.Scale: Scale,
+        nir.Threshold: Threshold,
+    }
 
-#: What `nirtorch.nir_to_torch` takes: a module for every primitive that our files use.
-NODE_MAP: NodeMap = {nir.Conv2d: Conv2d, nir.IF: IF}
+
+def _memoryless(cell: Cell, node: nir.LIF) -> Memoryless:
+    """``v = v + STEP / tau * (v_leak - v + r * i)`` is ``r * i`` where tau is the step and v_leak is 0."""
+    if not (np.allclose(node.tau, STEP, rtol=1e-6, atol=0) and not node.v_leak.any()):
+        raise ValueError(f"a LIF whose tau is not {STEP} or whose v_leak is not 0 is none of this project's files")
+    return Memoryless(cell(nir.IF(r=node.r, v_threshold=node.v_threshold, v_reset=node.v_reset)))
+
+
+def threshold(node: nir.IF, library: str) -> Tensor:
+    """Of neurons without resistance that are reset to 0, of the layer's shape; ValueError for any others."""
+    if not ((node.r == 1).all() and not node.v_reset.any()):
+        raise ValueError(f"{library}'s neuron has no resistance and is reset to 0: IF needs r = 1 and v_reset = 0")
+    return torch.from_numpy(node.v_threshold)
+
+
+#: What `nirtorch.nir_to_torch` takes.
+NODE_MAP = node_map(IF)
 
 
 def load(path: str | Path, node_map: NodeMap = NODE_MAP) -> nn.Module:

@@ -13,24 +13,23 @@ from pathlib import Path
 
 import nir
 import torch
-from norse.torch.functional.iaf import IAFParameters
-from norse.torch.module.iaf import IAFCell
 from torch import nn
 
-from snn2chip.interop import nirtorch
-from snn2chip.interop.nirtorch import Conv2d, NodeMap
+from snn2chip.interop import needs, nirtorch
+
+with needs("norse"):
+    from norse.torch.functional.iaf import IAFParameters
+    from norse.torch.module.iaf import IAFCell
 
 
 def _cell(node: nir.IF) -> nn.Module:
-    if not (node.r == 1).all():
-        raise ValueError("norse's IAFCell has no resistance: this file's IF nodes must have r = 1")
-    thresholds, resets = torch.from_numpy(node.v_threshold), torch.from_numpy(node.v_reset)
-    cell: nn.Module = IAFCell(IAFParameters(v_th=thresholds, v_reset=resets))
+    threshold = nirtorch.threshold(node, "norse")
+    cell: nn.Module = IAFCell(IAFParameters(v_th=threshold, v_reset=torch.zeros_like(threshold)))
     return cell
 
 
 #: What `nirtorch.nir_to_torch` takes: norse's IAFCell for IF, a convolution that keeps integers exact.
-NODE_MAP: NodeMap = {nir.Conv2d: Conv2d, nir.IF: _cell}
+NODE_MAP = nirtorch.node_map(_cell)
 
 
 def load(path: str | Path) -> nn.Module:
