@@ -44,3 +44,10 @@ def fix_lava(kind: str, log: Callable[[str], None]) -> None:
         except BackendError as error:
             log(f"rebuilding: {error}")
     lava_environment.build(kind, log)
+
+
+def fix_lava_dl(log: Callable[[str], None]) -> None:
+    """Put lava-dl's network loader beside Lava's environment; BackendError where its wheel cannot be had."""
+    from snn2chip.exporters.lava.netx import lava_dl
+
+    lava_dl.install(log)

@@ -20,6 +20,7 @@ from snn2chip.errors import GraphError
 from snn2chip.graph import Array, Graph, Node, Op
 from snn2chip.interpreter import Observer, as_frames, batches
 from snn2chip.kernels import DECAY_ONE, FLOAT32_EXACT, FLOAT64_EXACT
+from snn2chip.lowering.pipeline import schedule
 from snn2chip.ops import (
     LIF,
     Add,
@@ -35,6 +36,7 @@ from snn2chip.ops import (
     SumPool2d,
     Upsample2d,
 )
+from snn2chip.pipelined import Execution, collect
 
 #: (inputs, state) to (output, state) of one node.
 Step = Callable[[tuple[Tensor, ...], Tensor | None], tuple[Tensor, Tensor | None]]
@@ -52,6 +54,20 @@ def run(graph: Graph, inputs: Array, observers: Sequence[Observer] = (), batch_s
     if not chunks:
         return np.zeros((0, graph.steps, *graph.signals[graph.output.name].shape), dtype=np.int32)
     return np.concatenate(chunks)
+
+
+def run_pipelined(graph: Graph, inputs: Array, observers: Sequence[Observer] = (), batch_size: int = 64) -> Array:
+    """As `run`, in pipelined timing: see `snn2chip.pipelined.run`."""
+    frames = [frames for _, frames in batches(as_frames(graph, inputs), batch_size)]
+    steps = {node.name: _compile(graph, node) for node in graph.nodes}
+    plan = schedule(graph, "pipelined")
+    execution = Execution(graph, plan, tuple(steps), steps, initial=lambda name, batch: None)
+    with torch.inference_mode(), _plain_arithmetic():
+        return collect(execution, frames, observers, batch_size, _to_tensor, Tensor.numpy)
+
+
+def _to_tensor(frame: Array) -> Tensor:
+    return torch.from_numpy(frame.astype(np.float32))
 
 
 @contextlib.contextmanager
@@ -73,7 +89,7 @@ def _run_batch(
     states: dict[str, Tensor | None] = {}
     outputs = []
     for step in range(graph.steps):
-        frame = torch.from_numpy(frames[:, step].astype(np.float32))
+        frame = _to_tensor(frames[:, step])
         values: dict[str, Tensor] = {}
         unread = {name: len(readers) for name, readers in graph.consumers.items()}
         for node, execute in program:

@@ -22,13 +22,13 @@ STATEMENT = {
     "expresses": [
         "the integer graph, node by node: convolutions, linear layers, residual sums, concatenation, sums and maxima",
         "multi-level neurons, leaky ones with every reset, fading currents",
-        "graded spikes as integer payloads on Lava ports, uint8 or int32",
+        "graded spikes as integer payloads on Lava ports, uint8, uint16, int16 or int32, with their proven width",
+        "algorithmic timing, and pipelined timing with skips delayed to match",
         "T steps per sample, with every neuron reset between samples",
     ],
     "does_not_express": [
         "a program for a neurocore: it runs on CPUs, in Lava's simulation of processes and channels",
         "Lava's stock Conv and Dense processes, whose arithmetic differs (truncated odd weights, wrapped sums)",
-        "pipelined timing: every stage computes in the step in which its input was sent",
     ],
 }
 
@@ -78,8 +78,11 @@ def first_changed_node(graph: Graph, directory: Path) -> str | None:
 
 
 def _read_tensors(directory: Path) -> dict[str, Array]:
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
+    try:
+        from safetensors import SafetensorError
+        from safetensors.numpy import load_file
+    except ImportError:  # in an environment that people made for Lava
+        raise UserError("safetensors is not installed in this environment: pip install safetensors") from None
 
     path = directory / "tensors.safetensors"
     try:

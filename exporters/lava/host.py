@@ -7,8 +7,8 @@ import json
 import os
 import subprocess
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,10 +18,12 @@ from snn2chip.errors import BackendError, UserError
 from snn2chip.exporters.lava import form, preflight
 from snn2chip.exporters.lava.partition import Stages
 from snn2chip.exporters.lava.process_group import end_group
+from snn2chip.exporters.lava.records import check_names, stateful
 from snn2chip.exporters.lava.watch import describe_exit
 from snn2chip.graph import Array, Graph
 from snn2chip.interpreter import as_frames
 from snn2chip.lava_environment import LavaEnvironment, require
+from snn2chip.lowering.pipeline import Timing, check_timing
 from snn2chip.ops import SpikingNeuron
 
 Record = Literal["neurons", "output"]
@@ -39,7 +41,8 @@ SOCKET_FOLDER_LENGTH = 52
 class Job:
     """One run of `form`, the folder that `write` made or a graph, on uint8 ``[S, *shape]`` or ``[S, T, *shape]``.
 
-    `record` keeps the output of every neuron node, or the logits alone; `timeout` is in seconds.
+    `record` keeps the output of every neuron node, or the logits alone; `states` names nodes whose state is kept, too;
+    `timeout` is in seconds.
     """
 
     form: Path | Graph
@@ -48,6 +51,8 @@ class Job:
     record: Record = "neurons"
     timeout: float = 600.0
     batch: int = BATCH
+    timing: Timing = "algorithmic"
+    states: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -55,13 +60,15 @@ class Result:
     """What one job gave.
 
     `tensors` maps every recorded neuron node and the output node to its values at every step, ``[S, T, *shape]``, uint8
-    or int32; the logits are the output's sum over T. `timings` holds processes, steps, start_seconds, run_seconds.
-    `error` is None, or says why there are no tensors.
+    to int32; the logits are the output's sum over T. Steps are a node's own: step t of a layer belongs to frame t in
+    every timing. `states` maps nodes to what they kept after each step, int32 ``[S, T, *shape]``. `timings` holds
+    processes, steps, start_seconds, run_seconds. `error` is None, or says why there are no tensors.
     """
 
     tensors: dict[str, Array]
     timings: dict[str, float]
     error: BackendError | None = None
+    states: dict[str, Array] = field(default_factory=dict)
 
 
 def run(
@@ -70,6 +77,7 @@ def run(
     stages: Stages = "per-layer",
     timeout: float = 600.0,
     record: Record = "neurons",
+    timing: Timing = "algorithmic",
 ) -> dict[str, Array]:
     """Runs one job and returns its tensors (see `Job` and `Result`).
 
@@ -77,7 +85,7 @@ def run(
     environment is missing, a process failed (naming stage and node) or the time ran out.
     """
     source = Path(form) if isinstance(form, str) else form
-    (result,) = run_jobs([Job(source, inputs, stages, record, timeout)])
+    (result,) = run_jobs([Job(source, inputs, stages, record, timeout, timing=timing)])
     if result.error is not None:
         raise result.error
     return result.tensors
@@ -88,13 +96,27 @@ def run_jobs(jobs: Sequence[Job], environment: LavaEnvironment | None = None) ->
 
     Raises: UserError where a job cannot be run at all, BackendError where the environment is missing.
     """
+    single = all(job.stages == 1 for job in jobs)
+    return run_documents(
+        lambda work: [_prepare(job, work / str(index)) for index, job in enumerate(jobs)],
+        environment,
+        threads=(os.cpu_count() or 1) if single else 1,
+    )
+
+
+def run_documents(
+    prepare: Callable[[Path], Sequence[dict[str, Any]]], environment: LavaEnvironment | None = None, threads: int = 1
+) -> list[Result]:
+    """Runs jobs that `prepare` writes into a work folder and describes, as `worker.run_job` or their runner wants them.
+
+    Raises: BackendError where the environment is missing, and whatever `prepare` raises.
+    """
     chosen = environment or require()
     with tempfile.TemporaryDirectory(prefix="snn2chip-lava-", dir=_scratch()) as folder:
         work = Path(folder)
-        documents = [_prepare(job, work / str(index)) for index, job in enumerate(jobs)]
+        documents = prepare(work)
         (work / "jobs.json").write_text(json.dumps({"parent": os.getpid(), "jobs": documents}))
-        single = all(job.stages == 1 for job in jobs)
-        ended = _run_worker(chosen, work, documents, threads=(os.cpu_count() or 1) if single else 1)
+        ended = _run_worker(chosen, work, documents, threads)
         return [_collect(document, ended) for document in documents]
 
 
@@ -119,6 +141,8 @@ def _prepare(job: Job, folder: Path) -> dict[str, Any]:
         source = folder / "form"
     graph, parts = form.read(source, job.stages)
     as_frames(graph, job.inputs)
+    check_timing(job.timing)
+    check_names(job.states, stateful(graph), "state")
     if not len(job.inputs):
         raise UserError("the input holds no samples: give at least one")
     np.save(folder / "inputs.npy", job.inputs)
@@ -129,6 +153,8 @@ def _prepare(job: Job, folder: Path) -> dict[str, Any]:
         "logits": graph.output.name,
         "stages": job.stages,
         "record": [node.name for node in graph.of_kind(SpikingNeuron)] if job.record == "neurons" else [],
+        "states": list(job.states),
+        "timing": job.timing,
         "batch": preflight.fitting_batch(graph, parts, min(job.batch, len(job.inputs))),
         "timeout": job.timeout,
     }
@@ -183,7 +209,8 @@ def _collect(job: dict[str, Any], ended: str) -> Result:
         return Result({}, {}, BackendError(_describe_failure(report, job["stages"])))
     tensors = {name: np.load(output / f"tensor_{index}.npy") for index, name in enumerate(job["record"])}
     tensors[job["logits"]] = np.load(output / "logits.npy")
-    return Result(tensors, report)
+    states = {name: np.load(output / f"state_{index}.npy") for index, name in enumerate(job.get("states", ()))}
+    return Result(tensors, report, states=states)
 
 
 def _describe_failure(report: dict[str, Any], stages: Stages) -> str:

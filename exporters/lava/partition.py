@@ -16,10 +16,11 @@ import numpy as np
 
 from snn2chip.errors import GraphError, UserError
 from snn2chip.graph import Graph, Node, Signal
+from snn2chip.lowering.pipeline import schedule
 from snn2chip.ops import Conv2d, Linear, SpikingNeuron
 
 Stages = Literal["per-layer"] | int
-FORMAT = "snn2chip-lava-1"
+FORMAT = "snn2chip-lava-2"
 
 #: What an element of a layer without weights costs, in multiply-accumulates: weighs stages against one another.
 NEURON_COST = 20
@@ -27,13 +28,17 @@ NEURON_COST = 20
 
 @dataclass(frozen=True)
 class Link:
-    """One value that travels: the port is named ``out_<index>`` at its source and ``in_<index>`` at every target."""
+    """One value that travels: the port is named ``out_<index>`` at its source and ``in_<index>`` at every target.
+
+    `bits` is the payload that its proven interval needs; `dtype` is what carries it.
+    """
 
     index: int
     value: str
     source: int
     targets: tuple[int, ...]
     dtype: str
+    bits: int
 
     @property
     def out_port(self) -> str:
@@ -58,6 +63,11 @@ class Partition:
         return tuple(link for link in self.links if link.source == stage)
 
     @cached_property
+    def home(self) -> Mapping[str, int]:
+        """By node, its stage."""
+        return {name: index for index, names in enumerate(self.stages) for name in names}
+
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """One name per stage: its last node, which is a neuron or the readout."""
         return tuple(nodes[-1] for nodes in self.stages)
@@ -77,8 +87,13 @@ def partition(graph: Graph, stages: Stages = "per-layer") -> Partition:
 
 
 def payload_dtype(signal: Signal) -> str:
-    """uint8 where the proven interval fits it, else int32."""
-    return "uint8" if signal.interval.min >= 0 and signal.interval.max <= 255 else "int32"
+    """The narrowest of uint8, uint16, int16 and int32 that holds the proven interval."""
+    low, high = signal.interval.min, signal.interval.max
+    for dtype in ("uint8", "uint16", "int16"):
+        limits = np.iinfo(dtype)
+        if limits.min <= low and high <= limits.max:
+            return dtype
+    return "int32"
 
 
 def _layers(graph: Graph) -> list[list[str]]:
@@ -99,8 +114,9 @@ def _linked(graph: Graph, stages: Sequence[Sequence[str]]) -> Partition:
     for node in graph.nodes:
         targets = sorted({home[reader] for reader in graph.consumers[node.name]} - {home[node.name]})
         if targets:
-            dtype = payload_dtype(graph.signals[node.name])
-            links.append(Link(len(links), node.name, home[node.name], tuple(targets), dtype))
+            signal = graph.signals[node.name]
+            payload = payload_dtype(signal), signal.interval.bits
+            links.append(Link(len(links), node.name, home[node.name], tuple(targets), *payload))
     return Partition(tuple(map(tuple, stages)), tuple(links))
 
 
@@ -132,9 +148,21 @@ def to_document(graph: Graph, parts: Partition) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "graph_digest": graph.digest,
-        "timing": "algorithmic",
+        "pipelined": _pipelined_document(graph),
         "stages": [{"name": name, "nodes": list(nodes)} for name, nodes in zip(parts.names, parts.stages, strict=True)],
         "links": [_link_document(graph, parts, link) for link in parts.links],
+    }
+
+
+def _pipelined_document(graph: Graph) -> dict[str, Any]:
+    plan = schedule(graph, "pipelined")
+    delays = {(edge.source, edge.target): plan.delay(edge.source, edge.target) for edge in graph.edges}
+    return {
+        "depth": plan.ready[graph.output.name],
+        "start": dict(plan.start),
+        "delays": [
+            {"from": source, "to": target, "steps": steps} for (source, target), steps in delays.items() if steps
+        ],
     }
 
 
@@ -145,7 +173,7 @@ def _link_document(graph: Graph, parts: Partition, link: Link) -> dict[str, Any]
         "from": parts.names[link.source],
         "to": [parts.names[target] for target in link.targets],
         "dtype": link.dtype,
-        "payload_bits": signal.interval.bits,
+        "payload_bits": link.bits,
         "shape": list(signal.shape),
     }
 

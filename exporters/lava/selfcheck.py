@@ -39,8 +39,9 @@ def _run(folder: Path) -> None:
     form.write(graph, folder / "form")
     np.save(folder / "x.npy", inputs)
     (folder / "out").mkdir()
-    job = {"form": folder / "form", "inputs": folder / "x.npy", "output": folder / "out", "timeout": TIMEOUT}
-    result = worker.attempt(job | {"stages": "per-layer", "batch": 2, "record": []}, Starter(os.getppid(), folder))
+    files = {"form": folder / "form", "inputs": folder / "x.npy", "output": folder / "out"}
+    choices = {"stages": "per-layer", "timing": "algorithmic", "batch": 2, "record": [], "states": []}
+    result = worker.attempt({**files, **choices, "timeout": TIMEOUT}, Starter(os.getppid(), folder))
     if "error" in result:
         sys.exit(f"a network of two processes failed: {result['error']}")
     if not np.array_equal(np.load(folder / "out" / "logits.npy"), interpreter.run(graph, inputs)):

@@ -90,7 +90,7 @@ class Watch:
             return
         # While Lava is still starting them there are fewer processes than names.
         for name, actor in zip(self.names, self.runtime._messaging_infrastructure.actors, strict=False):
-            if actor.exitcode is not None:
+            if exit_code(actor) is not None:
                 raise RunFailed({"stage": name, "error": _describe_death(actor)})
 
 
@@ -100,6 +100,15 @@ def _describe_death(actor: Any) -> str:
         error, _ = actor.exception
         return f"{type(error).__name__}: {error}"
     return f"its process died ({describe_exit(actor.exitcode)})"
+
+
+def exit_code(actor: Any) -> int | None:
+    """How an operating-system process of Lava's ended; None while it lives, and once Lava has closed it."""
+    try:
+        code: int | None = actor.exitcode
+    except ValueError:
+        return None
+    return code
 
 
 def describe_exit(code: int) -> str:

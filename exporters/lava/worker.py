@@ -6,6 +6,7 @@ timer signal that interrupts whatever Lava waits for. Each job leaves ``result.j
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import resource
@@ -20,9 +21,8 @@ import numpy as np
 
 from snn2chip.errors import Snn2chipError
 from snn2chip.exporters.lava import compatibility, form
-from snn2chip.exporters.lava.partition import Partition, payload_dtype
+from snn2chip.exporters.lava.records import Records
 from snn2chip.exporters.lava.watch import RunFailed, Starter, Watch, name_actors
-from snn2chip.graph import Graph
 
 #: Seconds that Lava gets to stop its processes before they are ended.
 STOP_SECONDS = 10.0
@@ -58,22 +58,22 @@ def attempt(job: dict[str, Any], starter: Starter) -> dict[str, Any]:
 
 
 def run_job(job: dict[str, Any], starter: Starter) -> dict[str, Any]:
-    """Runs ``job``: keys form, inputs, output (paths), stages, batch, record (node names), timeout (seconds).
+    """Runs ``job``: keys form, inputs, output (paths), stages, timing, batch, timeout (seconds), and the node names in
+    record and states.
 
-    Writes ``<output>/tensor_<i>.npy`` for the i-th recorded node and ``<output>/logits.npy``, ``[S, T, *shape]`` each.
+    Writes ``<output>/tensor_<i>.npy`` for the i-th recorded node, ``state_<i>.npy`` for the i-th state, and
+    ``logits.npy``, ``[S, T, *shape]`` each.
+    A job that names a module as its ``runner`` is run by that module's `run_job(job, starter)`.
     Raises: RunFailed where a process died, raised or took too long.
     """
+    if "runner" in job:
+        outcome: dict[str, Any] = importlib.import_module(job["runner"]).run_job(job, starter)
+        return outcome
     from lava.magma.core.run_conditions import RunSteps
 
     output, began = Path(job["output"]), time.monotonic()
-    graph, parts = form.read(Path(job["form"]), job["stages"])
-    samples = int(np.load(job["inputs"], mmap_mode="r").shape[0])
-    files = {name: output / f"tensor_{index}.npy" for index, name in enumerate(job["record"])}
-    for name, path in {**files, graph.output.name: output / "logits.npy"}.items():
-        _allocate(graph, name, samples, path)
-    steps = graph.steps * -(-samples // job["batch"])
     with Watch(job["timeout"], output / "failure.json", starter) as watch:
-        runtime, processes = _start(graph, parts, job, files, watch)
+        runtime, steps, processes = _start(job, output, watch)
         ready = time.monotonic()
         runtime.start(RunSteps(num_steps=steps, blocking=True))
         done = time.monotonic()
@@ -82,38 +82,34 @@ def run_job(job: dict[str, Any], starter: Starter) -> dict[str, Any]:
     return {"processes": processes, "steps": steps, "start_seconds": ready - began, "run_seconds": done - ready}
 
 
-def _start(
-    graph: Graph, parts: Partition, job: dict[str, Any], files: dict[str, Path], watch: Watch
-) -> tuple[Any, int]:
+def _start(job: dict[str, Any], output: Path, watch: Watch) -> tuple[Any, int, int]:
+    """The runtime, steps to run, and how many operating-system processes there are."""
     from lava.magma.core.process.message_interface_enum import ActorType
     from lava.magma.runtime.runtime import Runtime
 
     from snn2chip.exporters.lava import network
 
-    output = Path(job["output"])
-    net = network.build(graph, parts, job["batch"], files, watch.failure_file)
-    models = network.attach_files(net, Path(job["inputs"]), output / "logits.npy", job["batch"], watch.failure_file)
+    graph, parts = form.read(Path(job["form"]), job["stages"])
+    inputs, logits, failure = Path(job["inputs"]), output / "logits.npy", watch.failure_file
+    records = _records(job, output)
+    records.allocate(graph)
+    net = network.build(graph, parts, job["batch"], job["timing"], records, records.samples, failure)
+    steps = net.connect_files(inputs, logits, failure)
     first = next(iter(net.stages.values()))
-    config = net.run_config(exception_proc_model_map=models)
-    executable = first.compile(config, compile_config=dict(network.COMPILE_CONFIG))
+    executable = first.compile(net.run_config(), compile_config=dict(network.COMPILE_CONFIG))
     runtime = Runtime(executable, ActorType.MultiProcessing)
     executable.assign_runtime_to_all_processes(runtime)
     watch.runtime = runtime
     watch.names = name_actors(executable)
     runtime.initialize()
-    return runtime, len(watch.names)
+    return runtime, steps, len(watch.names)
 
 
-def _allocate(graph: Graph, name: str, samples: int, path: Path) -> None:
-    """An empty ``.npy`` file, its blocks reserved: a full disk would otherwise kill the process that writes to it."""
-    carried = graph.signals[name]
-    dtype = "int32" if name == graph.output.name else payload_dtype(carried)
-    shape = (samples, graph.steps, *carried.shape)
-    array = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
-    del array
-    if hasattr(os, "posix_fallocate"):
-        with path.open("r+b") as file:
-            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+def _records(job: dict[str, Any], output: Path) -> Records:
+    samples = int(np.load(job["inputs"], mmap_mode="r").shape[0])
+    values = {name: output / f"tensor_{index}.npy" for index, name in enumerate(job["record"])}
+    states = {name: output / f"state_{index}.npy" for index, name in enumerate(job["states"])}
+    return Records(samples, values, states)
 
 
 def _raise_file_limit() -> None:

@@ -11,9 +11,10 @@ from snn2chip.commands.base import command
 def add(commands: Any) -> None:
     details = """\
 --fix lava builds Lava's own environment (Python 3.10 where one is found, else this Python with two small patches);
-nothing of it enters the environment that you run this command from."""
+nothing of it enters the environment that you run this command from. --fix lava-dl also takes lava-dl's network loader
+out of its wheel, for `export --also netx`."""
     parser = command(commands, "doctor", "check that every backend works, or build what is missing", _execute, details)
-    parser.add_argument("--fix", choices=("lava",), help="build what is missing")
+    parser.add_argument("--fix", choices=("lava", "lava-dl"), help="build what is missing")
     parser.add_argument("--python", choices=("auto", "python310", "current"), default="auto", help="for --fix lava")
 
 
@@ -22,6 +23,8 @@ def _execute(options: argparse.Namespace) -> int:
 
     if options.fix:
         doctor.fix_lava(options.python, print)
+    if options.fix == "lava-dl":
+        doctor.fix_lava_dl(print)
     healthy, lines = doctor.examine()
     print("\n".join(lines))
     return 0 if healthy else 1

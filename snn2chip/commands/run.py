@@ -22,7 +22,8 @@ The output is int32 [B, classes], logits summed over the T steps."""
         "--timing",
         choices=("algorithmic", "pipelined"),
         default="algorithmic",
-        help="algorithmic: every layer in the same step (pipelined is not available in this version)",
+        help="algorithmic: every layer in the same step (the default); pipelined: each one step behind its sources, "
+        "with skips delayed to match, as on a chip (the same logits; not with onnxruntime)",
     )
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import h5py
 import numpy as np
@@ -155,14 +155,28 @@ def potential(builder: Builder, layer: NetxLayer, current: Current) -> Current:
     """
     neuron = layer.neuron
     if neuron is None:
+        if layer.bias(builder.shape(current.node)[0]) is not None:
+            raise layer.refusal("has a bias but no neuron: give it one that accumulates (vDecay 0, vThMant 131071)")
         return current
     neuron.check()
     channels = builder.shape(current.node)[0]
-    if layer.bias(channels) is not None:
-        raise layer.refusal("has a bias, but its neuron never fires: put the bias into a layer before it")
+    if (bias := layer.bias(channels)) is not None:
+        _add_to_current(builder, layer, current, bias)
     current = _synaptic_current(builder, layer, neuron, current)
     decay = neuron.decay("vDecay", channels)
     return current if (decay == DECAY_ONE).all() else _integrate(builder, layer.name, decay, current)
+
+
+def _add_to_current(builder: Builder, layer: NetxLayer, current: Current, bias: Array) -> None:
+    """A bias ``[C]`` (in parts) of potentials that are read, as the synapses' own: it enters at every step alike."""
+    unit = 2**current.bits
+    lasting = layer.neuron is not None and layer.neuron.decay("iDecay", len(bias)).any()
+    if lasting or (bias % unit).any():
+        raise layer.refusal("has a bias that its currents cannot carry, and its neuron never fires: remove the bias")
+    op = builder.op(current.node)
+    assert isinstance(op, (Conv2d, Linear))
+    with_bias = replace(op, bias=frozen(bias // unit, np.int32))
+    builder.replace(current.node, with_bias, builder.sources(current.node))
 
 
 def _synaptic_current(builder: Builder, layer: NetxLayer, neuron: NetxNeuron, current: Current) -> Current:

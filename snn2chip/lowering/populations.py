@@ -22,6 +22,7 @@ from snn2chip.graph import Array, Graph, Kind, Node, Region, Shape, Signal
 from snn2chip.kernels import DECAY_ONE
 from snn2chip.lowering.concat import split_concats
 from snn2chip.lowering.max_pool import neurons_before_maxima
+from snn2chip.lowering.pipeline import takes_a_step
 from snn2chip.ops import (
     LIF,
     Add,
@@ -232,22 +233,11 @@ def to_populations(graph: Graph) -> Network:
 
 def _is_population(graph: Graph, node: Node) -> bool:
     op = node.op
-    if isinstance(op, Add):
-        return graph.signals[node.name].kind is Kind.SPIKE and not _only_feeds_neurons(graph, node)
     if isinstance(op, (MaxPool2d, SumPool2d, Upsample2d)) and graph.signals[node.name].kind is Kind.CURRENT:
         raise GraphError(
             f"node {node.name!r} ({node.kind}) reads currents, which no core can send: put it behind the neuron"
         )
-    return isinstance(op, (Input, MaxPool2d, Readout, SpikingNeuron, SumPool2d, Upsample2d))
-
-
-def _only_feeds_neurons(graph: Graph, node: Node) -> bool:
-    """Whether a sum of spikes can be taken by the synapses of the neurons behind it."""
-    readers = [graph[name] for name in graph.consumers[node.name]]
-    return all(
-        isinstance(reader.op, SpikingNeuron) or (isinstance(reader.op, Add) and _only_feeds_neurons(graph, reader))
-        for reader in readers
-    )
+    return isinstance(op, Input) or takes_a_step(graph, node)
 
 
 @dataclass(frozen=True)

@@ -123,8 +123,12 @@ LAYERS: dict[str, tuple[Sequence[Layer], str]] = {
         "needs 1 or 5 numbers of 17 bits in its field 'bias'",
     ),
     "a bias where nothing fires": (
-        [given_shape(12), dense(5, 12, neuron=neuron(131071), bias=[2])],
-        "layer 1 (dense) has a bias, but its neuron never fires: put the bias into a layer before it",
+        [given_shape(12), dense(5, 12, neuron=neuron(131071, current=2048), bias=[2])],
+        "layer 1 (dense) has a bias that its currents cannot carry, and its neuron never fires: remove the bias",
+    ),
+    "a bias without neurons": (
+        [given_shape(12), without_neuron(dense(5, 12, bias=[2]))],
+        "layer 1 (dense) has a bias but no neuron: give it one that accumulates",
     ),
     "a hidden layer without neurons": (
         [given_shape(12), without_neuron(dense(5, 12)), dense(5, 5)],

@@ -9,8 +9,9 @@ import pytest
 from snn2chip import lava_environment
 from snn2chip.artifact import Samples
 from snn2chip.certify import EXACT, REFUSED, certify
-from snn2chip.exporters import FORMS, exporter
+from snn2chip.exporters import exporter, standard_forms
 from snn2chip.exporters.lava import Job, partition, run_jobs
+from snn2chip.exporters.lava.exporter import LavaExporter
 from snn2chip.lava_environment import LavaEnvironment
 from snn2chip.ops import SpikingNeuron
 from tests.differential.strategies import Case
@@ -20,11 +21,11 @@ from tests.lava.test_exact import assert_exact
 
 
 def test_every_network_is_exact(environment: LavaEnvironment) -> None:
-    """Fused into two, and one process per layer; batches of two leave a rest."""
+    """Fused into two, and one process per layer in pipelined timing; batches of two leave a rest."""
     drawn = [Case(graph, images(graph, 3)) for graph in (make(3) for make in NETWORKS.values())]
-    jobs = [Job(case.graph, case.inputs, cut, batch=2) for case in drawn for cut in ("per-layer", 2)]
-    results = run_jobs(jobs, environment)
-    for case, result in zip([case for case in drawn for _ in range(2)], results, strict=True):
+    fused = [Job(case.graph, case.inputs, 2, batch=2) for case in drawn]
+    pipelined = [Job(case.graph, case.inputs, batch=2, timing="pipelined") for case in drawn]
+    for case, result in zip([*drawn, *drawn], run_jobs([*fused, *pipelined], environment), strict=True):
         assert_exact(case, result)
 
 
@@ -32,7 +33,7 @@ def test_a_fading_current_travels_to_every_layer_that_reads_it() -> None:
     parts = partition(NETWORKS["current_based"](2))
     links = {link.value: (link.targets, link.dtype) for link in parts.links}
     assert parts.stages[0] == ("x", "conv2d1", "leakyintegrator2", "lif3")
-    assert links["leakyintegrator2"] == ((1,), "int32")
+    assert links["leakyintegrator2"] == ((1,), "int16")
 
 
 def test_a_concatenation_joins_spikes_of_several_layers() -> None:
@@ -59,7 +60,7 @@ def test_every_form_is_certified(
     """Spikes and membranes as logits through every form: exact, or refused by name."""
     monkeypatch.setenv(lava_environment.PYTHON_VARIABLE, str(environment.python))
     graph = NETWORKS[name](steps)
-    for form in (exporter(one) for one in FORMS):
+    for form in map(exporter, standard_forms()):
         if form.refusal(graph) is None:
             form.write(graph, tmp_path)
     certificate = certify(graph, tmp_path, Samples(images(graph, 3)))
@@ -68,7 +69,8 @@ def test_every_form_is_certified(
     if nir != EXACT:
         refused = found.pop("nir")
         assert (refused.status, nir in refused.reason) == (REFUSED, True)
-    exact = {"snn2chip.engine", "onnxruntime", "lava fused", "lava per-layer", *(["nirtorch"] if nir == EXACT else [])}
+    lava = {executor.name for executor in LavaExporter.executors}
+    exact = {"snn2chip.engine", "onnxruntime", *lava, *(["nirtorch"] if nir == EXACT else [])}
     assert {executor for executor, result in found.items() if result.status == EXACT} == exact == set(found)
     layers = {node.name for node in (*graph.of_kind(SpikingNeuron), graph.output)}
     assert all(set(result.layers) == layers for result in found.values())

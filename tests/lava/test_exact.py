@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -12,16 +13,24 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
 from snn2chip import interpreter, lava_environment
-from snn2chip.errors import CheckFailed
+from snn2chip.errors import CheckFailed, Snn2chipError
+from snn2chip.exporters.base import timing_of
 from snn2chip.exporters.lava import Job, Result, Stages, run, run_jobs
 from snn2chip.exporters.lava.exporter import LavaExporter
 from snn2chip.graph import Array, Graph, frozen
 from snn2chip.interpreter import Recorder
 from snn2chip.lava_environment import LavaEnvironment
+from snn2chip.lowering.pipeline import Timing
 from snn2chip.ops import SpikingNeuron
 from tests.differential.strategies import EVERYTHING, Case, cases
 
 CUTS: tuple[Stages, ...] = ("per-layer", 1, 2)
+WAYS = tuple((cut, timing) for timing in get_args(Timing) for cut in CUTS)
+
+
+def jobs(case: Case, batch: int = 2) -> list[Job]:
+    """Every cut in every timing."""
+    return [Job(case.graph, case.inputs, cut, batch=batch, timing=timing) for cut, timing in WAYS]
 
 
 def assert_exact(case: Case, result: Result) -> None:
@@ -37,33 +46,34 @@ def assert_exact(case: Case, result: Result) -> None:
 
 
 @settings(max_examples=3)
-@given(st.lists(cases(max_steps=4, max_batch=3, **EVERYTHING), min_size=6, max_size=6))
+@given(st.lists(cases(max_steps=4, max_batch=3, **EVERYTHING), min_size=4, max_size=4))
 def test_random_networks(environment: LavaEnvironment, drawn: list[Case]) -> None:
-    jobs = [Job(case.graph, case.inputs, cut, batch=2) for case in drawn for cut in CUTS]
-    results = run_jobs(jobs, environment)
-    for case, result in zip([case for case in drawn for _ in CUTS], results, strict=True):
+    results = run_jobs([job for case in drawn for job in jobs(case)], environment)
+    for case, result in zip([case for case in drawn for _ in WAYS], results, strict=True):
         assert_exact(case, result)
 
 
 @pytest.mark.parametrize("batch", [1, 2, 16])
 def test_batches_do_not_matter(environment: LavaEnvironment, residual_graph: Graph, images: Array, batch: int) -> None:
-    results = run_jobs([Job(residual_graph, images, cut, batch=batch) for cut in CUTS], environment)
-    for result in results:
-        assert_exact(Case(residual_graph, images), result)
+    case = Case(residual_graph, images)
+    for result in run_jobs(jobs(case, batch), environment):
+        assert_exact(case, result)
 
 
 def test_frames_per_step_and_four_steps(environment: LavaEnvironment, residual_graph: Graph) -> None:
     graph = Graph(residual_graph.nodes, steps=4)
     frames = np.random.default_rng(0).integers(0, 17, (3, 4, 2, 4, 4)).astype(np.uint8)
-    for result in run_jobs([Job(graph, frames, cut, batch=2) for cut in CUTS], environment):
-        assert_exact(Case(graph, frames), result)
+    case = Case(graph, frames)
+    for result in run_jobs(jobs(case), environment):
+        assert_exact(case, result)
 
 
 def test_the_other_kind_of_environment(
     current_environment: LavaEnvironment, residual_graph: Graph, images: Array
 ) -> None:
-    for result in run_jobs([Job(residual_graph, images, cut, batch=2) for cut in CUTS], current_environment):
-        assert_exact(Case(residual_graph, images), result)
+    case = Case(residual_graph, images)
+    for result in run_jobs(jobs(case), current_environment):
+        assert_exact(case, result)
 
 
 def test_one_process_per_layer_is_what_runs(environment: LavaEnvironment, residual_graph: Graph, images: Array) -> None:
@@ -101,10 +111,15 @@ def test_the_executors_of_the_certificate(residual_graph: Graph, images: Array, 
     exporter = LavaExporter()
     assert exporter.refusal(residual_graph) is None
     exporter.write(residual_graph, tmp_path)
-    assert {executor.name for executor in exporter.executors} == {"lava fused", "lava per-layer"}
-    for executor in exporter.executors:
-        tensors = executor.run(residual_graph, tmp_path, images)
-        assert_exact(Case(residual_graph, images), Result(dict(tensors), {}))
+    case = Case(residual_graph, images)
+    together = exporter.run_all(residual_graph, tmp_path, images)
+    assert list(together) == [executor.name for executor in exporter.executors]
+    assert {(executor.stages, timing_of(executor)) for executor in exporter.executors} == set(WAYS)
+    for tensors in together.values():
+        assert not isinstance(tensors, Snn2chipError)
+        assert_exact(case, Result(dict(tensors), {}))
+    alone = exporter.executors[0].run(residual_graph, tmp_path, images)
+    assert_exact(case, Result(dict(alone), {}))
 
 
 def test_a_changed_stored_parameter_is_named(residual_graph: Graph, images: Array, tmp_path: Path) -> None:

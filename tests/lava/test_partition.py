@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,8 +13,8 @@ from hypothesis import strategies as st
 from snn2chip import graph_io
 from snn2chip.errors import GraphError, UserError
 from snn2chip.exporters.lava import partition, read, write
-from snn2chip.exporters.lava.partition import from_document, to_document
-from snn2chip.graph import Graph
+from snn2chip.exporters.lava.partition import from_document, payload_dtype, to_document
+from snn2chip.graph import Graph, Interval, Kind, Signal, frozen
 from snn2chip.ops import SpikingNeuron
 from tests.differential.strategies import graphs
 
@@ -76,9 +77,30 @@ def test_values_travel_forwards_and_nothing_is_lost(graph: Graph, stages: str) -
 @given(graphs(max_levels=255, max_steps=2))
 def test_narrow_payloads_hold_every_value(graph: Graph) -> None:
     for link in partition(graph).links:
-        interval = graph.signals[link.value].interval
-        narrow = interval.min >= 0 and interval.max <= 255
-        assert link.dtype == ("uint8" if narrow else "int32")
+        low, high = graph.signals[link.value].interval.min, graph.signals[link.value].interval.max
+        limits = np.iinfo(link.dtype)
+        assert limits.min <= low <= high <= limits.max
+        half = 1 << (link.bits - 1)
+        assert (-half <= low and high < half) if low < 0 else high < 2 * half
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "dtype", "bits"),
+    [
+        (0, 4, "uint8", 3),
+        (0, 255, "uint8", 8),
+        (0, 256, "uint16", 9),
+        (0, 65535, "uint16", 16),
+        (0, 65536, "int32", 17),
+        (-1, 255, "int16", 9),
+        (-32768, 32767, "int16", 16),
+        (-32769, 0, "int32", 17),
+    ],
+)
+def test_the_payload_is_as_wide_as_the_proven_interval(low: int, high: int, dtype: str, bits: int) -> None:
+    interval = Interval(frozen([low, 0]), frozen([0, high]))
+    assert payload_dtype(Signal((2,), Kind.CURRENT, interval)) == dtype
+    assert interval.bits == bits
 
 
 def test_the_document_gives_the_partition_back(residual_graph: Graph) -> None:
@@ -139,6 +161,6 @@ def test_a_missing_and_a_broken_file_are_named(residual_graph: Graph, tmp_path: 
 def test_a_float_graph_is_refused(residual_graph: Graph, tmp_path: Path) -> None:
     document, tensors = graph_io.to_document(residual_graph)
     tensors = {name: tensor.astype(float) for name, tensor in tensors.items()}
-    nodes = [graph_io._node(entry, tensors) for entry in document["nodes"]]
+    nodes = [graph_io.read_node(entry, tensors) for entry in document["nodes"]]
     with pytest.raises(GraphError, match="int8 is needed"):
         write(Graph(tuple(nodes), 2), tmp_path / "lava")

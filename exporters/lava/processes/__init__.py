@@ -25,14 +25,11 @@ from lava.magma.core.process.variable import Var
 from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
-from snn2chip.exporters.lava.partition import Link
 from snn2chip.exporters.lava.program import StageProgram
 from snn2chip.graph import Array
 
 INPUT_PORT = "a_in"
 OUTPUT_PORT = "a_out"
-#: Bits that a port declares, by payload dtype; Lava keeps them as documentation.
-PRECISION = {"uint8": 8, "int32": 32}
 
 
 class Stage(AbstractProcess):  # type: ignore[misc]  # lava carries no types
@@ -43,14 +40,12 @@ class Stage(AbstractProcess):  # type: ignore[misc]  # lava carries no types
     neuron, the value of an integrator.
     """
 
-    def __init__(
-        self, program: StageProgram, incoming: tuple[Link, ...], outgoing: tuple[Link, ...], **options: Any
-    ) -> None:
-        super().__init__(program=program, incoming=incoming, outgoing=outgoing, **options)
+    def __init__(self, program: StageProgram, **options: Any) -> None:
+        super().__init__(program=program, **options)
         signals, graph = program.graph.signals, program.graph
-        for link in incoming:
+        for link in program.incoming:
             setattr(self, link.in_port, InPort(shape=(program.batch, *signals[link.value].shape)))
-        for link in outgoing:
+        for link in program.outgoing:
             setattr(self, link.out_port, OutPort(shape=(program.batch, *signals[link.value].shape)))
         if graph.input.name in program.nodes:
             setattr(self, INPUT_PORT, InPort(shape=(program.batch, *signals[graph.input.name].shape)))
@@ -69,14 +64,17 @@ class Source(AbstractProcess):  # type: ignore[misc]
 
 
 class Sink(AbstractProcess):  # type: ignore[misc]
-    """Writes what arrives at every step into a ``.npy`` file of shape ``[S, T, *shape]`` that exists already."""
+    """Writes what arrives at every step, from the step after `delay` on, into a ``.npy`` file ``[S, T, *shape]`` that
+    exists already."""
 
-    def __init__(self, path: Path, steps: int, batch: int, shape: tuple[int, ...], **options: Any) -> None:
-        super().__init__(path=path, steps=steps, batch=batch, shape=shape, **options)
+    def __init__(
+        self, path: Path, steps: int, batch: int, shape: tuple[int, ...], delay: int = 0, **options: Any
+    ) -> None:
+        super().__init__(path=path, steps=steps, batch=batch, shape=shape, delay=delay, **options)
         setattr(self, INPUT_PORT, InPort(shape=(batch, *shape)))
 
 
-class _Model(PyLoihiProcessModel):  # type: ignore[misc]
+class ReportingModel(PyLoihiProcessModel):  # type: ignore[misc]
     """What the models share: time within a sample, and a failure that is written down before Lava swallows it."""
 
     def __init__(self, proc_params: Any) -> None:
@@ -98,9 +96,9 @@ class _Model(PyLoihiProcessModel):  # type: ignore[misc]
     def compute(self) -> None:
         """One time step."""
 
-    def position(self, steps: int, batch: int) -> tuple[int, int]:
-        """(index of the batch's first sample, step within the sample)."""
-        index, step = divmod(self.time_step - 1, steps)
+    def position(self, steps: int, batch: int, delay: int = 0) -> tuple[int, int]:
+        """(index of the batch's first sample, step within the sample), `delay` steps ago; negative before the first."""
+        index, step = divmod(self.time_step - 1 - delay, steps)
         return index * batch, step
 
     def _write_down(self, error: Exception) -> None:
@@ -112,49 +110,77 @@ class _Model(PyLoihiProcessModel):  # type: ignore[misc]
             temporary.replace(self.failure_file)
 
 
-class _StageModel(_Model):
-    """Receives, computes and sends within one step (`algorithmic` timing); resets at the start of every sample."""
+class _StageModel(ReportingModel):
+    """Sends what it computed a step ago, receives, computes, and sends at once what others need in the same step.
+
+    In `algorithmic` timing everything is sent at once, in `pipelined` timing nearly nothing (see `program.hop`).
+    """
 
     def __init__(self, proc_params: Any) -> None:
         super().__init__(proc_params)
         self.program: StageProgram = proc_params["program"]
-        self.records: dict[str, Array] = {
-            name: np.load(path, mmap_mode="r+") for name, path in (proc_params.get("records") or {}).items()
-        }
+        self.records = _opened(proc_params.get("records"))
+        self.state_records = _opened(proc_params.get("state_records"))
+        self.previous: dict[str, Array] = {}
+        self.silence: dict[str, Array] = {}
 
     def compute(self) -> None:
-        first, step = self.position(self.program.graph.steps, self.program.batch)
-        if step == 0:
-            self.program.reset()
-        received = {link.value: getattr(self, link.in_port).recv() for link in self.parameters["incoming"]}
-        if hasattr(self, INPUT_PORT):
-            received[self.program.graph.input.name] = getattr(self, INPUT_PORT).recv()
+        program, time = self.program, self.time_step - 1
+        self._send(self.previous, hop=1)
+        received = {link: getattr(self, link.in_port).recv() for link in program.incoming}
+        frame = getattr(self, INPUT_PORT).recv() if hasattr(self, INPUT_PORT) else None
         try:
-            values = self.program.step(received)
+            computed = program.step(time, received, frame)
         finally:
-            self.current_node = self.program.current_node
-        self._send(values)
-        self._keep(values, first, step)
+            self.current_node = program.current_node
+        self._send(computed, hop=0)
+        self.previous = computed
+        self._keep(computed, time)
 
-    def _send(self, values: dict[str, Array]) -> None:
-        for link in self.parameters["outgoing"]:
-            getattr(self, link.out_port).send(values[link.value].astype(link.dtype))
-        if hasattr(self, OUTPUT_PORT):
-            getattr(self, OUTPUT_PORT).send(values[self.program.graph.output.name].astype(np.int32))
+    def _send(self, values: dict[str, Array], hop: int) -> None:
+        program = self.program
+        for link in program.outgoing:
+            if program.hops[link] == hop:
+                self._send_one(link.out_port, values, link.value, link.dtype)
+        if hasattr(self, OUTPUT_PORT) and program.output_hop == hop:
+            self._send_one(OUTPUT_PORT, values, program.graph.output.name, "int32")
 
-    def _keep(self, values: dict[str, Array], first: int, step: int) -> None:
+    def _send_one(self, port: str, values: dict[str, Array], name: str, dtype: str) -> None:
+        if name in values:
+            getattr(self, port).send(values[name].astype(dtype, copy=False))
+            return
+        if port not in self.silence:  # the layer is not active: no spike leaves it
+            shape = (self.program.batch, *self.program.graph.signals[name].shape)
+            self.silence[port] = np.zeros(shape, dtype)
+        getattr(self, port).send(self.silence[port])
+
+    def _keep(self, computed: dict[str, Array], time: int) -> None:
         for name, record in self.records.items():
-            count = min(len(record) - first, self.program.batch)
-            record[first : first + count, step] = values[name][:count]
+            self._write(record, name, time, computed.get(name))
         for index, name in enumerate(self.program.stateful):
-            getattr(self, f"u_{index}")[:] = self.program.states[name]
+            if name in computed:
+                setattr(self, f"u_{index}", self.program.states[name])
+        for name, record in self.state_records.items():
+            self._write(record, name, time, self.program.states.get(name))
+
+    def _write(self, record: Array, name: str, time: int, values: Array | None) -> None:
+        moment = self.program.moment(name, time)
+        if moment is None or values is None:
+            return
+        first, step = moment
+        count = max(0, min(len(record) - first, self.program.batch))
+        record[first : first + count, step] = values[:count]
+
+
+def _opened(paths: Any) -> dict[str, Array]:
+    return {name: np.load(path, mmap_mode="r+") for name, path in (paths or {}).items()}
 
 
 @implements(proc=Source, protocol=LoihiProtocol)
 @requires(CPU)
 @tag("fixed_pt")
-class SourceModel(_Model):
-    """Pads the last batch with zeros."""
+class SourceModel(ReportingModel):
+    """Pads the last batch with zeros, and sends zeros after it."""
 
     a_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.uint8, precision=8)
 
@@ -175,8 +201,8 @@ class SourceModel(_Model):
 @implements(proc=Sink, protocol=LoihiProtocol)
 @requires(CPU)
 @tag("fixed_pt")
-class SinkModel(_Model):
-    """Drops the padding of the last batch."""
+class SinkModel(ReportingModel):
+    """Drops what comes before the first sample and after the last one."""
 
     a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32, precision=32)
 
@@ -185,21 +211,23 @@ class SinkModel(_Model):
         self.kept: Array = np.load(proc_params["path"], mmap_mode="r+")
 
     def compute(self) -> None:
-        first, step = self.position(self.parameters["steps"], self.parameters["batch"])
-        count = min(len(self.kept) - first, self.parameters["batch"])
-        self.kept[first : first + count, step] = self.a_in.recv()[:count]
+        arrived = self.a_in.recv()
+        first, step = self.position(self.parameters["steps"], self.parameters["batch"], self.parameters["delay"])
+        if 0 <= first < len(self.kept):
+            count = min(len(self.kept) - first, self.parameters["batch"])
+            self.kept[first : first + count, step] = arrived[:count]
 
 
-def stage_classes(
-    name: str, program: StageProgram, incoming: tuple[Link, ...], outgoing: tuple[Link, ...]
-) -> tuple[type[Stage], type[_StageModel]]:
+def stage_classes(name: str, program: StageProgram) -> tuple[type[Stage], type[_StageModel]]:
     """The Process class of one stage, and the model class with exactly its ports and states."""
-    declared: dict[str, Any] = {link.in_port: _in_port(link.dtype) for link in incoming}
-    declared |= {link.out_port: _out_port(link.dtype) for link in outgoing}
-    if program.graph.input.name in program.nodes:
-        declared[INPUT_PORT] = _in_port("int32")
-    if program.graph.output.name in program.nodes:
-        declared[OUTPUT_PORT] = _out_port("int32")
+    graph = program.graph
+    declared: dict[str, Any] = {link.in_port: _declared(PyInPort, link.dtype, link.bits) for link in program.incoming}
+    declared |= {link.out_port: _declared(PyOutPort, link.dtype, link.bits) for link in program.outgoing}
+    if graph.input.name in program.nodes:
+        # People connect sources of their own, which may send int32, and several of them, whose sum it is then.
+        declared[INPUT_PORT] = _declared(PyInPort, "int32", graph.signals[graph.input.name].interval.bits)
+    if graph.output.name in program.nodes:
+        declared[OUTPUT_PORT] = _declared(PyOutPort, "int32", graph.signals[graph.output.name].interval.bits)
     for index, _ in enumerate(program.stateful):
         declared[f"u_{index}"] = LavaPyType(np.ndarray, np.int32, precision=24)
     process = type(f"Stage_{name}", (Stage,), {"__module__": __name__, "__doc__": Stage.__doc__})
@@ -209,9 +237,5 @@ def stage_classes(
     return process, model
 
 
-def _in_port(dtype: str) -> Any:
-    return LavaPyType(PyInPort.VEC_DENSE, np.dtype(dtype).type, precision=PRECISION[dtype])
-
-
-def _out_port(dtype: str) -> Any:
-    return LavaPyType(PyOutPort.VEC_DENSE, np.dtype(dtype).type, precision=PRECISION[dtype])
+def _declared(port: Any, dtype: str, bits: int) -> Any:
+    return LavaPyType(port.VEC_DENSE, np.dtype(dtype).type, precision=bits)

@@ -1,0 +1,1 @@
+"""The netx form: ``model.net``, which lava-dl's own loader turns into Lava processes (``docs/netx.md``)."""
