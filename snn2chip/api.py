@@ -9,25 +9,30 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from snn2chip import artifact, certify, files, interpreter
+from snn2chip import artifact, certify, files, interpreter, pipelined
 from snn2chip.artifact import Artifact, Description, Samples
 from snn2chip.certify import Certificate
-from snn2chip.errors import UserError
+from snn2chip.errors import UserError, naming
 from snn2chip.exporters import FORMS, exporter, standard_forms
+from snn2chip.exporters.base import Chooses, Confirms, timing_of
 from snn2chip.graph import Array, Graph
 from snn2chip.hw_models import placement
 from snn2chip.hw_models.chip import Chip, load_chip
+from snn2chip.lowering.pipeline import check_timing
 from snn2chip.ops import Input
 
 if TYPE_CHECKING:
     from torch import nn
 
     from snn2chip.frontend import ImportOptions
+    from snn2chip.frontend.readers.loaded import Loaded
     from snn2chip.quantize import Precision
+    from snn2chip.quantize.branches import Approximation
+    from snn2chip.quantize.post_training import Quantized
 
 Report = Callable[[str], None]
 Backend = Literal["reference", "torch", "onnxruntime", "lava"]
@@ -35,8 +40,10 @@ Backend = Literal["reference", "torch", "onnxruntime", "lava"]
 DEFAULT_TARGET = "loihi2"
 DEFAULT_BITS = 8
 BUILD = Path("build")
+#: An accuracy that is less than this part of the way from chance to 100 % is called near chance.
+_NEAR_CHANCE = 0.2
 
-_BACKENDS: Mapping[str, tuple[str, str]] = {"onnxruntime": ("onnx", "onnxruntime"), "lava": ("lava", "lava fused")}
+_BACKENDS: Mapping[str, tuple[str, str]] = {"onnxruntime": ("onnx", "onnxruntime"), "lava": ("lava", "lava K=1")}
 
 
 def _quiet(line: str) -> None:
@@ -45,23 +52,34 @@ def _quiet(line: str) -> None:
 
 @dataclass(frozen=True)
 class Compiled:
-    """A network as an integer graph, with what its checkpoint says about it and real samples where there are any."""
+    """A network as an integer graph, with what its checkpoint says about it and real samples where there are any.
+
+    ``coarse`` are sentences on numbers of the float network that integers say coarsely.
+    """
 
     graph: Graph
     name: str
     class_names: tuple[str, ...] = ()
     training: Mapping[str, Any] = field(default_factory=dict)
     samples: Samples | None = None
+    coarse: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Exported:
-    """What `export` wrote and found."""
+    """What `export` wrote and found. ``accuracy`` is that of the integers, a fraction of the samples with classes."""
 
     folder: Path
     certificate: Certificate
     fit: Mapping[str, Any]
     compiled: Compiled
+    accuracy: float | None = None
+
+    @property
+    def near_chance(self) -> bool:
+        """Whether the network does little better on its samples than guessing would."""
+        chance = 1 / self.compiled.graph.signals[self.compiled.graph.output.name].size
+        return self.accuracy is not None and self.accuracy < chance + _NEAR_CHANCE * (1 - chance)
 
 
 def compile_file(
@@ -81,31 +99,54 @@ def compile_file(
         options: what the file does not say about itself.
     """
     from snn2chip import frontend
-    from snn2chip.quantize import Precision, quantize
+    from snn2chip.quantize import Precision
 
     loaded = frontend.load(model, options)
+    _confirm(loaded)
     if loaded.integer and bits is not None:
         raise UserError(f"{loaded.path}: it is quantized already: leave out --bits, or quantize the float model anew")
-    given = artifact.read_samples(calibration) if calibration else None
-    try:
+    given = None
+    if calibration:
+        given = artifact.read_samples(calibration)
+        with naming(calibration):
+            given = _checked_samples(loaded.graph, given)
+    with naming(loaded.path):
         samples = _known_samples(loaded.metadata) if given is None else given
-        graph = loaded.graph
-        if not loaded.integer:
-            precision = Precision(DEFAULT_BITS if bits is None else bits)
-            graph = quantize(graph, precision) if given is None else _calibrated(graph, precision, given)
-        kept = None if samples is None else _kept_samples(graph, samples)
-    except UserError as error:
-        raise type(error)(f"{loaded.path}: {error}") from None
-    return Compiled(graph, loaded.name, loaded.class_names, loaded.metadata, kept)
+        kept = None if samples is None else _kept_samples(loaded.graph, samples)
+        if loaded.integer:
+            return Compiled(loaded.graph, loaded.name, loaded.class_names, loaded.metadata, kept)
+        quantized = _quantized(loaded.graph, Precision(DEFAULT_BITS if bits is None else bits), given)
+    return Compiled(
+        quantized.graph, loaded.name, loaded.class_names, loaded.metadata, kept, _coarse(quantized.approximations)
+    )
 
 
-def _calibrated(graph: Graph, precision: Precision, given: Samples) -> Graph:
+def _confirm(loaded: Loaded) -> None:
+    """An exported form tells its network beside the nodes that runtimes execute: hold the one against the other."""
+    source = loaded.metadata.get("source")
+    form = source.get("form") if isinstance(source, Mapping) else None
+    if form is None:
+        return
+    if form not in FORMS:
+        raise UserError(f"{loaded.path}: its form {form!r} is unknown: it was written by a newer version of snn2chip")
+    written = exporter(form)
+    if isinstance(written, Confirms):
+        written.confirm(loaded.graph, loaded.path)
+
+
+def _quantized(graph: Graph, precision: Precision, given: Samples | None) -> Quantized:
     from snn2chip.quantize.calibration import calibration_data
-    from snn2chip.quantize.post_training import calibrated
+    from snn2chip.quantize.post_training import PostTraining, plain, post_training
 
-    data = calibration_data(graph, {}, given)
-    assert data.inputs is not None
-    return calibrated(graph, precision, data.inputs)
+    if given is None:
+        return plain(graph, precision)
+    return post_training(graph, PostTraining(precision), calibration_data(graph, {}, given).inputs)
+
+
+def _coarse(approximations: Sequence[Approximation]) -> tuple[str, ...]:
+    from snn2chip.quantize.constants import COARSE
+
+    return tuple(str(found) for found in approximations if found.relative_error > COARSE)
 
 
 def compile_module(
@@ -120,12 +161,13 @@ def compile_module(
 ) -> Compiled:
     """Capture and quantize a live network; arguments as in `snn2chip.frontend.capture`."""
     from snn2chip import frontend
-    from snn2chip.quantize import Precision, quantize
+    from snn2chip.quantize import Precision
+    from snn2chip.quantize.post_training import plain
 
-    graph = quantize(frontend.capture(model, input_shape, largest, steps, input_scale), Precision(bits))
+    quantized = plain(frontend.capture(model, input_shape, largest, steps, input_scale), Precision(bits))
     if samples is not None:
-        samples = _kept_samples(graph, samples)
-    return Compiled(graph, name, samples=samples)
+        samples = _kept_samples(quantized.graph, samples)
+    return Compiled(quantized.graph, name, samples=samples, coarse=_coarse(quantized.approximations))
 
 
 def _known_samples(metadata: Mapping[str, Any]) -> Samples | None:
@@ -135,10 +177,16 @@ def _known_samples(metadata: Mapping[str, Any]) -> Samples | None:
     return None if test is None else Samples(test.x, test.y)
 
 
-def _kept_samples(graph: Graph, samples: Samples) -> Samples:
+def _checked_samples(graph: Graph, samples: Samples) -> Samples:
     interpreter.as_frames(graph, samples.x)  # refuses what does not fit
+    interpreter.check_classes(graph, samples.y)
     if not len(samples):
         raise UserError("there are no inputs in the samples: give at least one")
+    return samples
+
+
+def _kept_samples(graph: Graph, samples: Samples) -> Samples:
+    samples = _checked_samples(graph, samples)
     limit = artifact.SAMPLE_LIMIT
     return Samples(samples.x[:limit], None if samples.y is None else samples.y[:limit])
 
@@ -194,10 +242,26 @@ def write(
         written = {name: _write_form(name, graph, temporary, report) for name in forms}
         fit = placement.fit(graph, chip)
         (temporary / artifact.FIT).write_text(files.canonical_json(fit), encoding="utf-8")
+        report("searching inputs for what the samples do not exercise")
+        found = certify.search_inputs(graph, compiled.samples)
+        artifact.write_npz(temporary / artifact.SEARCH, {"x": found})
         certificate = certify.certify(graph, temporary, compiled.samples, report)
         (temporary / artifact.CERTIFICATE).write_text(files.canonical_json(certificate.to_json()), encoding="utf-8")
         artifact.seal(temporary, graph, description, written)
-    return Exported(folder, certificate, fit, compiled)
+    accuracy = certificate.accuracy
+    if accuracy is None:
+        report("accuracy of the integers")
+        accuracy = _accuracy(graph, compiled.samples)  # the certificate compares some samples of a large network only
+    return Exported(folder, certificate, fit, compiled, accuracy)
+
+
+def _accuracy(graph: Graph, samples: Samples | None) -> float | None:
+    if samples is None or samples.y is None:
+        return None
+    from snn2chip import engine
+
+    logits = engine.run(graph, samples.x).sum(axis=1, dtype=np.int64)
+    return float(np.mean(logits.argmax(axis=1) == samples.y))
 
 
 def _target(name: str) -> Chip:
@@ -231,13 +295,15 @@ def _write_form(name: str, graph: Graph, folder: Path, report: Report) -> dict[s
 def verify(folder: str | Path, report: Report = _quiet) -> Certificate:
     """Check every digest of an artifact, run every form again and compare it with the interpreter.
 
-    The artifact's certificate.json is replaced where another verdict came out. UserError names a changed file; a form
-    that differs is a result in the certificate.
+    The artifact's certificate.json is replaced where another one came out (see `snn2chip.certify.verify`). UserError
+    names a changed file; a form that differs is a result in the certificate.
     """
-    read = artifact.read(folder)
-    certificate = certify.certify(read.graph, read.folder, read.samples, report)
-    artifact.replace_certificate(read, files.canonical_json(certificate.to_json()))
-    return certificate
+    return certify.verify(folder, report).certificate
+
+
+def against(folder: str | Path, other: str | Path) -> certify.Difference:
+    """Whether two artifacts hold one network; if not, what differs first, and whether their outputs do."""
+    return certify.difference(artifact.read(folder), artifact.read(other))
 
 
 def run(
@@ -245,10 +311,14 @@ def run(
 ) -> Array:
     """Run inputs through an artifact: per-step logits ``[B, T, classes]`` int32 (sum over axis 1 for the logits).
 
-    Args: inputs, uint8 ``[B, C, H, W]`` or ``[B, T, C, H, W]``, as an array or the path of a ``.npy`` or ``.npz``.
+    Args:
+        inputs: uint8 ``[B, C, H, W]`` or ``[B, T, C, H, W]``, as an array or the path of a ``.npy`` or ``.npz``.
+        timing: ``algorithmic``, or ``pipelined``: each layer one step behind its sources, as on a chip. The logits are
+            the same, and their steps are counted from the first one of the sample in both.
     """
-    if timing != "algorithmic":
-        raise UserError(f"timing {timing!r} is not available in this version: use algorithmic")
+    check_timing(timing)
+    if backend not in get_args(Backend):
+        raise UserError(f"backend {backend!r} is unknown: choose reference, torch, onnxruntime or lava")
     read = artifact.read(folder)
     x = inputs if isinstance(inputs, np.ndarray) else artifact.read_samples(inputs).x
     try:
@@ -256,19 +326,26 @@ def run(
     except UserError as error:
         raise UserError(str(error) if isinstance(inputs, np.ndarray) else f"{inputs}: {error}") from None
     if backend == "reference":
-        return interpreter.run(read.graph, x)
+        return (pipelined.run if timing == "pipelined" else interpreter.run)(read.graph, x)
     if backend == "torch":
         from snn2chip import engine
 
-        return engine.run(read.graph, x)
-    if backend not in _BACKENDS:
-        raise UserError(f"backend {backend!r} is unknown: choose reference, torch, onnxruntime or lava")
+        return (engine.run_pipelined if timing == "pipelined" else engine.run)(read.graph, x)
+    return _run_form(read, x, backend, timing)
+
+
+def _run_form(read: Artifact, x: Array, backend: str, timing: str) -> Array:
     name, program = _BACKENDS[backend]
     form = exporter(name)
     if reason := form.refusal(read.graph):
         raise UserError(f"{read.folder}: {reason}")
-    executor = next(found for found in form.executors if found.name.startswith(program))
-    return executor.run(read.graph, read.folder, x)[read.graph.output.name]
+    able = [found for found in form.executors if found.name.startswith(program) and timing_of(found) == timing]
+    if not able:
+        raise UserError(
+            f"backend {backend!r} computes every layer in the same step: leave out --timing {timing}, "
+            "or choose reference, torch or lava"
+        )
+    return able[0].run(read.graph, read.folder, x)[read.graph.output.name]
 
 
 def newest_artifact(build: Path = BUILD) -> Path:
@@ -290,8 +367,11 @@ def inspect(path: str | Path, options: ImportOptions | None = None) -> str:
     compiled = compile_file(path, options=options)
     lines = [f"{path}: model file, T={compiled.graph.steps}, integer graph {compiled.graph.digest[:16]}"]
     for name in FORMS:
-        reason = exporter(name).refusal(compiled.graph)
-        lines.append(f"  {name}: " + (f"refused: {reason}" if reason else "can express this network"))
+        form = exporter(name)
+        reason = form.refusal(compiled.graph)
+        chosen = f" ({form.chosen(compiled.graph)})" if isinstance(form, Chooses) and not reason else ""
+        lines.append(f"  {name}: " + (f"refused: {reason}" if reason else f"can express this network{chosen}"))
+    lines += [f"  approximated: {line}" for line in compiled.coarse]
     return "\n".join([*lines, "", compiled.graph.show()])
 
 

@@ -26,6 +26,7 @@ MANIFEST = "manifest.json"
 GRAPH = "graph.json"
 TENSORS = "tensors.safetensors"
 SAMPLES = "samples.npz"
+SEARCH = "search.npz"
 FIT = "fit.json"
 CERTIFICATE = "certificate.json"
 #: At most this many real samples travel with an artifact.
@@ -122,6 +123,8 @@ def write_npz(path: Path, arrays: Mapping[str, Array]) -> None:
 def seal(folder: Path, graph: Graph, description: Description, forms: Mapping[str, Any]) -> None:
     """Write manifest.json: the sha256 and size of every other file in `folder`, and the manifest's own digest."""
     paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
+    for path in paths:
+        path.chmod(0o644)  # safetensors writes files that nobody else can read
     listed = {
         path.relative_to(folder).as_posix(): {"sha256": files.sha256(path), "size": path.stat().st_size}
         for path in paths
@@ -199,9 +202,13 @@ def _read_manifest(folder: Path) -> Mapping[str, Any]:
 
 def _is_as_written(folder: Path, manifest: Mapping[str, Any]) -> bool:
     try:
+        text = (folder / MANIFEST).read_bytes()
+        line = f'  "digest": "{manifest.get("digest")}",\n'.encode()
+        # Canonical text without the line of its digest is the canonical text of the rest.
+        if hashlib.sha256(text.replace(line, b"", 1)).hexdigest() != manifest.get("digest"):
+            return False
         # The text, too: a manifest with other white space is not the one that was written.
-        canonical = (folder / MANIFEST).read_bytes() == files.canonical_json(manifest).encode()
-        return canonical and manifest.get("digest") == _own_digest(manifest)
+        return text == files.canonical_json(manifest).encode()
     except (ValueError, RecursionError):  # NaN, half a surrogate pair, endless nesting: we never write those
         return False
 
@@ -230,21 +237,25 @@ def _read_document(folder: Path) -> Mapping[str, Any]:
 
 def _check_files(folder: Path, listed: Any) -> None:
     for name, expected in listed.items():
-        path = PurePosixPath(name)
-        if path.is_absolute() or ".." in path.parts:
-            raise UserError(f"{folder / MANIFEST}: it names {name!r}, which lies outside the artifact: do not use it")
-        file = folder / name
-        if not file.is_file() or file.is_symlink():
-            raise UserError(f"{file}: missing from the artifact: export the model again")
-        if file.stat().st_size != expected["size"]:
-            raise UserError(f"{file}: it has {file.stat().st_size} bytes instead of {expected['size']}: export again")
-        if files.sha256(file) != expected["sha256"]:
-            raise UserError(f"{file}: its content was changed after export (sha256 differs): export the model again")
+        _check_file(folder, name, expected)
     if lost := sorted({GRAPH, TENSORS, FIT, CERTIFICATE} - set(listed)):
         raise UserError(f"{folder / MANIFEST}: it does not list {lost[0]}: export the model again")
     present = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
     if added := sorted(present - set(listed) - {MANIFEST}):
         raise UserError(f"{folder / added[0]}: this file is not part of the artifact: remove it")
+
+
+def _check_file(folder: Path, name: str, expected: Mapping[str, Any]) -> None:
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts:
+        raise UserError(f"{folder / MANIFEST}: it names {name!r}, which lies outside the artifact: do not use it")
+    file = folder / name
+    if not file.is_file() or file.is_symlink():
+        raise UserError(f"{file}: missing from the artifact: export the model again")
+    if file.stat().st_size != expected["size"]:
+        raise UserError(f"{file}: it has {file.stat().st_size} bytes instead of {expected['size']}: export again")
+    if files.sha256(file) != expected["sha256"]:
+        raise UserError(f"{file}: its content was changed after export (sha256 differs): export the model again")
 
 
 def _read_graph(folder: Path, document: Any) -> Graph:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 
 class Snn2chipError(Exception):
     """Base of every error that the command line prints without a traceback."""
@@ -25,3 +28,12 @@ class CheckFailed(Snn2chipError):
     """A check was carried out and did not hold: exit code 1."""
 
     exit_code = 1
+
+
+@contextlib.contextmanager
+def naming(place: object) -> Iterator[None]:
+    """Puts `place`, such as the path of a file, in front of the sentence of an error that does not know it."""
+    try:
+        yield
+    except UserError as error:
+        raise type(error)(f"{place}: {error}") from None

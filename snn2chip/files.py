@@ -60,8 +60,8 @@ def check_regular(path: Path, most_bytes: int) -> None:
 def sha256(path: Path) -> str:
     """Hexadecimal digest of a file's bytes."""
     state = hashlib.sha256()
-    with path.open("rb") as stream:
-        for block in iter(lambda: stream.read(1 << 20), b""):
+    with path.open("rb", buffering=0) as stream:
+        for block in iter(lambda: stream.read(1 << 16), b""):
             state.update(block)
     return state.hexdigest()
 

@@ -74,7 +74,7 @@ def from_document(document: Mapping[str, Any], tensors: Mapping[str, Array]) -> 
     if document.get("format") != FORMAT:
         raise GraphError(f"its format is {document.get('format')!r}, but this version reads {FORMAT!r}")
     try:
-        nodes = tuple(_node(entry, tensors) for entry in document["nodes"])
+        nodes = tuple(read_node(entry, tensors) for entry in document["nodes"])
         if not _is_int(document["steps"]):
             raise GraphError(f"steps is {document['steps']!r}, but T is a whole number")
         graph = Graph(nodes, document["steps"])
@@ -85,7 +85,8 @@ def from_document(document: Mapping[str, Any], tensors: Mapping[str, Array]) -> 
     return graph
 
 
-def _node(entry: Mapping[str, Any], tensors: Mapping[str, Array]) -> Node:
+def read_node(entry: Mapping[str, Any], tensors: Mapping[str, Array]) -> Node:
+    """One node: `entry` holds its name, op, inputs and attributes, `tensors` its parameters as ``name/field``."""
     name, kind, inputs = entry["name"], entry["op"], entry["inputs"]
     if not (isinstance(name, str) and isinstance(inputs, list) and all(isinstance(source, str) for source in inputs)):
         raise GraphError(f"node {name!r}: its name and inputs must be strings")

@@ -73,6 +73,17 @@ def as_frames(graph: Graph, inputs: Array) -> Array:
     return np.broadcast_to(inputs[:, None], (inputs.shape[0], graph.steps, *op.shape))
 
 
+def check_classes(graph: Graph, classes: Array | None) -> None:
+    """UserError where class indices ``[B]`` name a class that the graph does not have."""
+    count = graph.signals[graph.output.name].size
+    if classes is not None and len(classes) and not 0 <= classes.min() <= classes.max() < count:
+        wrong = classes.min() if classes.min() < 0 else classes.max()
+        raise UserError(
+            f"the labels y hold {wrong}, but this network has the classes 0..{count - 1}: number them from 0, as its "
+            "outputs are"
+        )
+
+
 def batches(frames: Array, batch_size: int) -> Iterator[tuple[int, Array]]:
     """(index of the first sample, frames of the batch) for consecutive batches."""
     for first in range(0, len(frames), batch_size):

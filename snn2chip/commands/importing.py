@@ -31,10 +31,9 @@ def add_import_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--input-largest", type=int, default=255, metavar="N", help="largest input value (default 255)")
     group.add_argument(
         "--input-scale",
-        type=float,
-        default=1.0,
+        default="1",
         metavar="S",
-        help="real input per unit, such as 0.00392157 (default 1)",
+        help="real input per count, such as 1/255 or 0.0625 (default 1)",
     )
     group.add_argument("--steps", type=int, metavar="T", help="time steps, where the network does not say")
     group.add_argument(
@@ -67,7 +66,7 @@ def import_options(options: argparse.Namespace) -> ImportOptions:
         arch_kwargs=parse_keywords(options.arch_kw),
         input_shape=_shape(options.input_shape),
         largest=options.input_largest,
-        input_scale=options.input_scale,
+        input_scale=_scale(options.input_scale),
         steps=options.steps,
         output=options.output_index,
         dt=options.dt,
@@ -79,6 +78,22 @@ def _shape(text: str | None) -> tuple[int, ...] | None:
     if text is None:
         return None
     try:
-        return tuple(int(size) for size in text.split(","))
+        sizes = tuple(int(size) for size in text.split(","))
     except ValueError:
         raise UserError(f"--input-shape {text!r}: give whole numbers with commas between, such as 3,32,32") from None
+    if len(sizes) == 2:
+        features = sizes[0] * sizes[1]
+        raise UserError(
+            f"--input-shape {text}: write 1,{text} for one channel of {sizes[0]}x{sizes[1]}, or {features} for "
+            f"{features} features, as the network takes it"
+        )
+    return sizes
+
+
+def _scale(text: str) -> float:
+    """A number, or a ratio of two: images in 0..1 are 1/255 per count."""
+    above, _, below = text.partition("/")
+    try:
+        return float(above) if above == text else float(above) / float(below)
+    except (ValueError, ZeroDivisionError):
+        raise UserError(f"--input-scale {text!r}: give a number or a ratio, such as 1/255") from None

@@ -10,14 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 from snn2chip.commands.base import command
 from snn2chip.commands.importing import add_import_options, import_options
-from snn2chip.errors import UserError
+from snn2chip.errors import UserError, naming
 
 if TYPE_CHECKING:
+    from snn2chip.artifact import Samples
     from snn2chip.frontend import Loaded
     from snn2chip.quantize.calibration import CalibrationData
     from snn2chip.quantize.cost import Cost
     from snn2chip.quantize.post_training import Pass, PostTraining, Quantized
     from snn2chip.quantize.qat import FineTuned
+
+#: What a checkpoint says of the float network is called so in the file of an integer one.
+_FLOAT_NAMES = {"accuracy": "float_accuracy", "validation_accuracy": "float_validation_accuracy"}
+
+_MEANS = "mean float/integer"
 
 _DETAILS = """\
 Post-training quantization: weights of 2 to 8 bits with a scale per output channel, biases and thresholds corrected on
@@ -42,12 +48,14 @@ def add(commands: Any) -> None:
 def _add_choices(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("precision")
     group.add_argument("--bits", type=int, default=8, metavar="B", help="weight bits, 2..8 (default 8)")
-    group.add_argument("--layer-bits", default="", metavar="NAMES=B,...", help="of some layers: 'stem.*=8,head=8'")
+    group.add_argument("--layer-bits", metavar="NAMES=B,...", help="of some layers: 'stem.*=8,head=8'")
     group.add_argument("--average-bits", type=float, metavar="B", help="assign bits to layers, B per weight on average")
     group.add_argument(
         "--scale", metavar="HOW", help="max, percentile, mse or error (default error; mse without calibration inputs)"
     )
-    group.add_argument("--percentile", type=float, default=99.9, metavar="P", help="of the weights (default 99.9)")
+    group.add_argument(
+        "--percentile", type=float, metavar="P", help="of the weights, for --scale percentile (default 99.9)"
+    )
     group.add_argument(
         "--correct", metavar="WHAT,...", help="bias,threshold (default: what calibration inputs allow), or none"
     )
@@ -58,7 +66,9 @@ def _add_fine_tuning(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("quantization-aware fine-tuning, on the integers that are exported")
     group.add_argument("--qat", action="store_true", help="train weights, biases, thresholds and scales after rounding")
     group.add_argument(
-        "--qat-data", metavar="X.npz", help="inputs x and classes y (default: the model's training part)"
+        "--qat-data",
+        metavar="X.npz",
+        help="inputs x and classes y (default: the model's training part, else --calibration)",
     )
     group.add_argument("--qat-epochs", type=int, metavar="N", help="passes over them (default 20)")
     group.add_argument("--qat-rate", type=float, metavar="R", help="learning rate (default 0.001)")
@@ -71,6 +81,8 @@ def _execute(options: argparse.Namespace) -> int:
     from snn2chip.quantize.post_training import finish, passes, start
 
     _check_fine_tuning(options)
+    if options.percentile is not None and options.scale != "percentile":
+        raise UserError("--percentile has no effect without --scale percentile: add it, or leave that out")
     out = _out(options)
     for path in (str(out), options.json):
         files.check_writable(path)
@@ -78,18 +90,17 @@ def _execute(options: argparse.Namespace) -> int:
     if loaded.integer:
         raise UserError(f"{loaded.path}: it is quantized already: export it, or quantize the float model anew")
     given = artifact.read_samples(options.calibration) if options.calibration else None
+    with naming(options.calibration if given else loaded.path):
+        data = calibration_data(loaded.graph, loaded.metadata, given)
+    settings = _settings(options, data)
+    tuned: list[FineTuned] = []
     with terminal.progress() as report:
-        try:
-            data = calibration_data(loaded.graph, loaded.metadata, given)
-            settings = _settings(options, data)
-            stages = passes(settings, data.inputs, report)
-            tuned: list[FineTuned] = []
-            if options.qat:
-                stages.append(_fine_tuning(options, loaded, report, tuned))
+        fine_tuning = [_fine_tuning(options, loaded, given, report, tuned)] if options.qat else []
+        with naming(loaded.path):
+            _check_shifts(options, loaded)
+            stages = [*passes(settings, data.inputs, report), *fine_tuning]
             quantized = finish(start(loaded.graph, settings), stages, report)
             account = _account(loaded, quantized, data, report)
-        except UserError as error:
-            raise type(error)(f"{loaded.path}: {error}") from None
     document = _document(loaded, settings, data, quantized, account)
     document["fine_tuning"] = _fine_tuning_document(tuned)
     _write(out, loaded, quantized, document)
@@ -110,6 +121,15 @@ def _check_fine_tuning(options: argparse.Namespace) -> None:
         raise UserError(
             "--qat moves thresholds, which then are no powers of two: leave out --qat or --shift-thresholds"
         )
+
+
+def _check_shifts(options: argparse.Namespace, loaded: Loaded) -> None:
+    from snn2chip.ops import SpikingNeuron
+    from snn2chip.quantize.neurons import divisor
+
+    neurons = [node.op for node in loaded.graph.nodes if isinstance(node.op, SpikingNeuron)]
+    if options.shift_thresholds and all(divisor(neuron) is None for neuron in neurons):
+        raise UserError("--shift-thresholds has no effect: no neuron divides, all of them only compare")
 
 
 def _out(options: argparse.Namespace) -> Path:
@@ -133,28 +153,42 @@ def _settings(options: argparse.Namespace, data: CalibrationData) -> PostTrainin
         precision=Precision(options.bits, _layer_bits(options.layer_bits)),
         average_bits=options.average_bits,
         scale=options.scale or ("mse" if data.inputs is None else "error"),
-        percentile=options.percentile,
+        **({} if options.percentile is None else {"percentile": options.percentile}),
         corrections=corrections,
         shift_thresholds=options.shift_thresholds,
     )
 
 
-def _fine_tuning(options: argparse.Namespace, loaded: Loaded, report: Any, tuned: list[FineTuned]) -> Pass:
-    from snn2chip import artifact
+def _fine_tuning(
+    options: argparse.Namespace, loaded: Loaded, given: Samples | None, report: Any, tuned: list[FineTuned]
+) -> Pass:
     from snn2chip.quantize.calibration import training_part
-    from snn2chip.quantize.qat import FineTuning, fine_tuning_pass
+    from snn2chip.quantize.qat import FineTuning, check_labelled, fine_tuning_pass
 
-    given = {"epochs": options.qat_epochs, "learning_rate": options.qat_rate, "seed": options.qat_seed}
-    settings = FineTuning(**{name: value for name, value in given.items() if value is not None})
-    samples = artifact.read_samples(options.qat_data) if options.qat_data else training_part(loaded.metadata)
+    chosen = {"epochs": options.qat_epochs, "learning_rate": options.qat_rate, "seed": options.qat_seed}
+    settings = FineTuning(**{name: value for name, value in chosen.items() if value is not None})
+    source, samples = _labelled(options, training_part(loaded.metadata), given)
     if samples is None or samples.y is None:
-        raise UserError("fine-tuning needs inputs with classes: give an .npz with x and y, with --qat-data X.npz")
+        raise UserError(f"{source}: fine-tuning needs classes: give an .npz with x and y, with --qat-data X.npz")
+    with naming(source):
+        check_labelled(loaded.graph, samples.x, samples.y)
     return fine_tuning_pass(settings, samples.x, samples.y, report, tuned.append)
 
 
-def _layer_bits(text: str) -> dict[str, int]:
+def _labelled(
+    options: argparse.Namespace, training: Samples | None, given: Samples | None
+) -> tuple[str, Samples | None]:
+    """What is fine-tuned on, and where it comes from: --qat-data, else the training part, else --calibration."""
+    from snn2chip import artifact
+
+    if options.qat_data:
+        return options.qat_data, artifact.read_samples(options.qat_data)
+    return (options.model, training) if training is not None else (options.calibration or options.model, given)
+
+
+def _layer_bits(text: str | None) -> dict[str, int]:
     found: dict[str, int] = {}
-    for part in filter(None, text.split(",")):
+    for part in [] if text is None else text.split(","):
         pattern, equals, bits = part.rpartition("=")
         if not equals or not pattern or not bits.isdecimal():
             raise UserError(f"--layer-bits {part!r}: give names and bits, such as 'stem.*=8,head=8'")
@@ -206,8 +240,11 @@ def _write(out: Path, loaded: Loaded, quantized: Quantized, document: Mapping[st
     from snn2chip.quantize.quantized_file import QuantizedModel, write_quantized
 
     summary = {key: value for key, value in document.items() if key not in ("cost", "graph_digest")}
-    summary |= document["cost"]["agreement"] or {}
-    metadata = {**loaded.metadata, "quantization": summary}
+    agreement = document["cost"]["agreement"] or {}
+    metadata = {_FLOAT_NAMES.get(key, key): value for key, value in loaded.metadata.items()}
+    if agreement.get("integer_accuracy") is not None and document["compared_on_held_out_inputs"]:
+        metadata["integer_accuracy"] = agreement["integer_accuracy"]
+    metadata["quantization"] = summary | agreement
     write_quantized(out, QuantizedModel(quantized.graph, loaded.class_names, metadata, document))
 
 
@@ -235,7 +272,7 @@ def _text(account: Cost, data: CalibrationData) -> str:
 def _neuron_table(account: Cost) -> str:
     from snn2chip import terminal
 
-    header = ("neurons", "N", "theta", "bits", "counts by", "equal spikes", "mean difference", "mean float/integer")
+    header = ("neurons", "N", "theta", "bits", "moved by", "counts by", "equal spikes", "mean difference", _MEANS)
     rows = []
     for neuron in account.neurons:
         spikes = neuron.spikes
@@ -245,7 +282,8 @@ def _neuron_table(account: Cost) -> str:
                 str(neuron.levels),
                 f"{neuron.theta_low}..{neuron.theta_high}",
                 str(neuron.theta_bits),
-                "shift" if neuron.shifts else "division",
+                f"{100 * neuron.theta_change:.2f} %",
+                neuron.counting,
                 "" if spikes is None else f"{100 * spikes.equal:.2f} %",
                 "" if spikes is None else f"{spikes.mean_difference:.4f}",
                 "" if spikes is None else f"{spikes.float_mean:.4f}/{spikes.integer_mean:.4f}",
@@ -257,7 +295,7 @@ def _neuron_table(account: Cost) -> str:
 def _summary(account: Cost, data: CalibrationData) -> list[str]:
     lines = [f"weights: {account.average_bits:.2f} bits on average; calibrated on: {data.source}"]
     for found in account.approximations:
-        lines.append(f"approximated: {found.node}: {found.what}, by {100 * found.relative_error:.3f} %")
+        lines.append(f"approximated: {found}")
     compared = account.agreement
     if compared is None:
         return [

@@ -13,8 +13,9 @@ def add(commands: Any) -> None:
     details = """\
 Counts what flows on real inputs, places the network on the chip's cores, prices it with the chip file's figures
 and compares it with baselines, each from its own trained checkpoint. Without DIR, the newest artifact under
-build/ is taken. Without --baseline, networks that a shipped recipe trained get the shipped fair set: the binary
-SNN at T=N and at T=1, SEW with the same neuron, and the quantized ANN on a dense accelerator."""
+build/ is taken. Without --baseline, networks of the digits recipes get a shipped fair set: the binary SNN at T=N and
+at T=1, SEW with the same neuron, and the quantized ANN on a dense accelerator; those of event-digits the binary SNN at
+T=10. Networks of your own stand beside artifacts that you name."""
     parser = command(commands, "simulate", "count, place and price an artifact", _execute, details)
     parser.add_argument("artifact", nargs="?", metavar="DIR", help="an artifact folder (default: the newest)")
     parser.add_argument("--chip", metavar="NAME|FILE.toml", help="a chip (default: the artifact's target)")
@@ -24,7 +25,8 @@ SNN at T=N and at T=1, SEW with the same neuron, and the quantized ANN on a dens
         "--baseline",
         action="append",
         metavar="LABEL=DIR",
-        help="another artifact, or a shipped network by name (binary, binary-t1, sew, qann); 'none' for none",
+        help="another artifact, or a shipped network by name (binary, binary-t1, sew, qann, ms, spiking, "
+        "barrier-surrogate); may be repeated; 'none' for none",
     )
     parser.add_argument("--json", metavar="FILE", help="write the report as JSON ('-': to standard output alone)")
     parser.add_argument("--html", metavar="FILE", help="write the report as one self-contained page")

@@ -15,10 +15,11 @@ if TYPE_CHECKING:
     from snn2chip.training import Options, Recipe
 
 _DETAILS = """\
-Recipes that need no files: digits (Sparse, N=4, T=1), digits-binary-t4, digits-binary-t1, digits-sew, digits-qann, on
-scikit-learn's handwritten digits; event-digits (Sparse, N=4, T=1), event-digits-binary-t10, on the same digits before a
-simulated event camera. With --root, where the original binary files are: cifar10-resnet18, cifar10-resnet19,
-cifar10-vgg16, and cifar100-... of each.
+Recipes that need no files: digits (Sparse, N=4, T=1), digits-binary-t4, digits-binary-t1, digits-sew, digits-ms,
+digits-spiking, digits-barrier (surrogate backward at the barrier), digits-qann, on scikit-learn's handwritten digits;
+event-digits (Sparse, N=4, T=1), event-digits-binary-t10, on the same digits before a simulated event camera.
+With --root, where the original binary files are: cifar10-resnet18, cifar10-resnet19, cifar10-vgg16, and cifar100-...
+of each.
 The best epoch is chosen on a part of the training split. A killed training goes on where it stopped when the same
 command is given again; MODEL.log.jsonl holds one line an epoch."""
 

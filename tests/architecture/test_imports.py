@@ -16,6 +16,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"ops", "numpy_files"}),
     frozenset({"spec"}),
     frozenset({"interpreter", "lowering", "graph_io", "nn", "data"}),
+    frozenset({"pipelined"}),
     frozenset({"artifact", "engine", "interop", "lava_environment", "zoo"}),
     frozenset({"frontend", "quantize", "training", "exporters", "hw_models", "certify", "report"}),
     frozenset({"api", "baselines", "simulation", "doctor"}),
@@ -27,7 +28,7 @@ LAYERS: tuple[frozenset[str], ...] = (
 SIBLINGS: dict[str, frozenset[str]] = {
     "lowering": frozenset({"interpreter"}),
     "certify": frozenset({"exporters"}),  # runs every form
-    "report": frozenset({"hw_models"}),  # shows what they return
+    "report": frozenset({"hw_models", "certify"}),  # shows what they return
     "simulation": frozenset({"api"}),
     "frontend": frozenset({"quantize"}),  # reads the files that it writes
 }

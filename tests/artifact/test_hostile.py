@@ -101,7 +101,7 @@ def test_an_attribute_of_the_wrong_type_or_size(original: Path, node: str, attri
     document = json.loads(json.dumps(document))
     next(entry for entry in document["nodes"] if entry["name"] == node)["attributes"][attribute] = value
     with pytest.raises(GraphError, match=node):
-        _ = Graph(tuple(graph_io._node(entry, tensors) for entry in document["nodes"]), 1).signals
+        _ = Graph(tuple(graph_io.read_node(entry, tensors) for entry in document["nodes"]), 1).signals
 
 
 def test_every_field_of_every_operation_is_checked_by_its_type() -> None:

@@ -62,8 +62,7 @@ def test_export_certifies_every_form_on_all_test_images(project: Path) -> None:
         ("torch", "snn2chip.engine", "EXACT"),
         ("nir", "nirtorch", "EXACT"),
         ("onnx", "onnxruntime", "EXACT"),
-        ("lava", "lava fused", "EXACT"),
-        ("lava", "lava per-layer", "EXACT"),
+        *(("lava", f"lava {cut}{way}", "EXACT") for cut in ("K=1", "K=2", "per-layer") for way in ("", " pipelined")),
     }
     assert certificate["inputs"][0]["count"] == 450
     assert all(len(entry["layers"]) == 9 and entry["compared"] > 5_000_000 for entry in certificate["results"])

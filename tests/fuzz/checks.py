@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import tempfile
 from collections.abc import Callable, Sequence
@@ -10,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from snn2chip import engine, graph_io, interpreter, lava_environment
-from snn2chip.exporters import exporter
+from snn2chip.exporters import FORMS, exporter
+from snn2chip.exporters.base import Confirms
 from snn2chip.exporters.lava.host import Job, run_jobs
+from snn2chip.frontend.onnx_file import read_onnx
 from tests.differential.comparison import assert_meaning, assert_same, executed
 from tests.differential.strategies import EVERYTHING, Case
 
@@ -76,9 +79,25 @@ def _form(name: str) -> Callable[[Sequence[Case]], int]:
     return each(compare)
 
 
+def _onnx_round_trip(case: Case) -> bool:
+    """Every ONNX form that takes the network is read back as it, and written again as the same bytes."""
+    for name in (name for name in FORMS if name.startswith("onnx")):
+        form = exporter(name)
+        if form.refusal(case.graph) is not None:
+            continue
+        assert isinstance(form, Confirms)
+        with tempfile.TemporaryDirectory() as folder:
+            form.write(case.graph, Path(folder))
+            path = Path(folder) / form.files[0]
+            read, written_as = read_onnx(path)
+            form.confirm(read, path)
+        assert (read.digest, written_as) == (case.graph.digest, name)
+    return True
+
+
 def _lava(cases: Sequence[Case]) -> int:
-    """Every case fused and per layer, all in one worker: starting it takes longer than a small network."""
-    jobs = [Job(case.graph, case.inputs, stages) for case in cases for stages in STAGES]
+    """Every case in every cut and timing, all in one worker: starting it takes longer than a small network."""
+    jobs = [Job(case.graph, case.inputs, stages, timing=timing) for case in cases for stages, timing in RUNS]
     results = run_jobs(jobs)
     for job, result in zip(jobs, results, strict=True):
         assert not isinstance(job.form, Path)
@@ -88,7 +107,7 @@ def _lava(cases: Sequence[Case]) -> int:
     return len(cases)
 
 
-STAGES: tuple[Any, ...] = (1, 2, "per-layer")
+RUNS: tuple[tuple[Any, Any], ...] = tuple(itertools.product((1, 2, "per-layer"), ("algorithmic", "pipelined")))
 
 #: What NIR can say over several steps.
 STOCK_NEURONS = {"only_hard_reset": True}
@@ -98,6 +117,11 @@ CHECKS: dict[str, Check] = {
     "engine": Check(each(_engine), EVERYTHING),
     "document": Check(each(_document), EVERYTHING, examples=20),
     "onnx": Check(_form("onnx"), EVERYTHING, examples=25),
+    "onnx_frames": Check(_form("onnx-frames"), EVERYTHING, examples=10),
+    "onnx_step": Check(_form("onnx-step"), EVERYTHING, examples=10),
+    "onnx_float": Check(_form("onnx-float"), EVERYTHING, examples=10),
+    "onnx_qlinear": Check(_form("onnx-qlinear"), {"max_steps": 1, **EVERYTHING}, examples=20),
+    "onnx_round_trip": Check(each(_onnx_round_trip), EVERYTHING, examples=10),
     "nir": Check(_form("nir"), {"max_steps": 1, "max_levels": 8, "max_input": 32, **EVERYTHING}, examples=25),
     "nir_steps": Check(_form("nir"), STOCK_NEURONS, examples=25),
     "lava": Check(_lava, {"max_steps": 4, "max_batch": 2, **EVERYTHING}, examples=1, batch=8, shrinks=False),

@@ -51,8 +51,8 @@ KINDS: tuple[dict[str, Any], ...] = (
 )
 #: Cases that one Lava worker takes.
 BATCH = 25
-#: How the networks are cut for Lava, in turn.
-CUTS: tuple[Any, ...] = ("per-layer", 1, 2)
+#: How the networks are cut for Lava, and in which timing they run, in turn.
+LAVA_RUNS: tuple[tuple[Any, Any], ...] = tuple(itertools.product(("per-layer", 1, 2), ("algorithmic", "pipelined")))
 
 #: Forms that are run network by network; Lava takes many at once.
 ONE_BY_ONE = tuple(name for name in FORMS if name.startswith(("nir", "onnx")))
@@ -118,10 +118,12 @@ class Session:
                     self.attempt(program, name.partition("-")[0], case, compare)
 
     def _lava(self, batch: Sequence[Case]) -> None:
-        cuts = list(itertools.islice(itertools.cycle(CUTS), len(batch)))
-        jobs = [Job(case.graph, case.inputs, cut) for case, cut in zip(batch, cuts, strict=True)]
-        for case, cut, result in zip(batch, cuts, run_jobs(jobs), strict=True):
-            self.attempt(f"lava, {_cut(cut)}", "lava", case, partial(_same, case, result))
+        runs = list(itertools.islice(itertools.cycle(LAVA_RUNS), len(batch)))
+        jobs = [
+            Job(case.graph, case.inputs, cut, timing=timing) for case, (cut, timing) in zip(batch, runs, strict=True)
+        ]
+        for case, run, result in zip(batch, runs, run_jobs(jobs), strict=True):
+            self.attempt(_lava_name(*run), "lava", case, partial(_same, case, result))
 
 
 def _programs(name: str, case: Case, folder: Path) -> dict[str, Compare]:
@@ -137,8 +139,8 @@ def _programs(name: str, case: Case, folder: Path) -> dict[str, Compare]:
     return programs
 
 
-def _cut(cut: Any) -> str:
-    return "one process per layer" if cut == "per-layer" else f"K={cut}"
+def _lava_name(cut: Any, timing: str) -> str:
+    return f"lava, {'one process per layer' if cut == 'per-layer' else f'K={cut}'}, {timing}"
 
 
 def _executor(executor: Executor, case: Case, folder: Path) -> None:

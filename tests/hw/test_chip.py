@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from snn2chip import api
+from snn2chip.cli import main
 from snn2chip.errors import UserError
 from snn2chip.hw_models.actions import ACTIONS
 from snn2chip.hw_models.chip import SHIPPED, available_chips, load_chip
@@ -37,11 +38,20 @@ def test_shipped_chips_say_where_every_number_comes_from(name: str) -> None:
 
 
 def test_the_chips_of_the_first_release_are_there() -> None:
-    wanted = {"unit", "loihi1-davies2018", "loihi2", "lemaire-45nm", "dense-45nm", "dense-45nm-zero-skipping"}
+    wanted = {
+        "unit",
+        "loihi1-davies2018",
+        "loihi1-sanafe",
+        "loihi2",
+        "loihi2-scaled",
+        "lemaire-45nm",
+        "dense-45nm",
+        "dense-45nm-zero-skipping",
+    }
     assert wanted <= set(available_chips())
 
 
-@pytest.mark.parametrize("name", [name for name in available_chips() if name != "loihi1-davies2018"])
+@pytest.mark.parametrize("name", [name for name in available_chips() if not name.startswith("loihi1")])
 @pytest.mark.parametrize("barrier", [True, False])
 def test_shipped_chips_price_all_that_a_residual_network_does(name: str, barrier: bool) -> None:
     graph = residual(steps=2, levels=4, barrier=barrier)
@@ -109,7 +119,7 @@ def test_what_no_chip_can_have_is_refused_on_reading(tmp_path: Path, key: str, v
     with pytest.raises(UserError, match=message) as error:
         load_chip(path)
     section, name = key.split(".")
-    assert str(error.value).startswith(f"chip file {path}: [{section}] {name}")
+    assert str(error.value).startswith(f"chip file {path}, line 3: [{section}] {name}")
 
 
 def test_zeros_that_mean_something_are_read(tmp_path: Path) -> None:
@@ -242,3 +252,31 @@ def test_tables_are_linear_between_their_points_and_constant_beyond() -> None:
 def test_a_chip_that_runs_no_spikes_is_no_target() -> None:
     with pytest.raises(UserError, match="target 'dense-45nm' has the model 'array', which runs no spikes"):
         api.export("nowhere.pt", target="dense-45nm")
+
+
+def test_a_mistake_in_a_parent_names_the_parents_file_and_line(tmp_path: Path) -> None:
+    parent = written(
+        tmp_path, UNIT.replace('frequency = { value = 1, unit = "GHz"', 'frequency = { value = 1, unit = "s"')
+    )
+    child = written(tmp_path, 'name = "child"\ninherits = "mine.toml"\n', "child.toml")
+    line = 1 + parent.read_text().splitlines().index("[clock]") + 1
+    with pytest.raises(UserError, match=rf"mine.toml, line {line}: \[clock\] frequency"):
+        load_chip(child)
+
+
+def test_a_number_may_be_set_by_a_dotted_key(tmp_path: Path) -> None:
+    price = '{ value = -1, unit = "pJ", kind = "measured", source = "unit" }'
+    path = written(tmp_path, f'name = "a"\ninherits = "unit"\nprices.message = {price}\n')
+    with pytest.raises(UserError, match=r"mine.toml, line 3: \[prices\] message"):
+        load_chip(path)
+
+
+def test_showing_a_chip_prints_every_number_and_source(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["chips", "show", "loihi1-sanafe"]) == 0
+    text = capsys.readouterr().out
+    for number in load_chip("loihi1-sanafe").summary.numbers:
+        row = next(line for line in text.splitlines() if line.startswith(f"{number.name} "))
+        assert number.value in row
+        assert number.source in row
+    assert main(["chips", "show", "nothing"]) == 2
+    assert "there is no chip 'nothing'" in capsys.readouterr().err

@@ -22,5 +22,5 @@ def test_every_recipe_is_exact(tmp_path: Path, name: str) -> None:
     chosen = api.Compiled(compiled.graph, compiled.name, compiled.class_names, compiled.training, few)
     certificate = api.write(chosen, load_chip("loihi2"), tmp_path / name).certificate
     exact = {result.form for result in certificate.results if result.status == "EXACT"}
-    assert exact == (FORMS if compiled.graph.steps == 1 else FORMS - {"nir"})
+    assert exact == FORMS
     assert certificate.verdict == "EXACT"

@@ -31,16 +31,13 @@ def calibrated(steps: int) -> torch.nn.Module:
     return model.eval()
 
 
-@pytest.mark.parametrize(("steps", "forms"), [(1, {"torch", "nir", "onnx", "lava"}), (4, {"torch", "onnx", "lava"})])
-def test_exports_verifies_exact_and_simulates(tmp_path: Path, steps: int, forms: set[str]) -> None:
+@pytest.mark.parametrize("steps", [1, 4])
+def test_exports_verifies_exact_and_simulates(tmp_path: Path, steps: int) -> None:
     compiled = api.compile_module(calibrated(steps), "resnet18", (3, 32, 32))
     exported = api.write(compiled, load_chip("loihi2"), tmp_path / "resnet18-loihi2")
     results = exported.certificate.results
-    assert {result.form for result in results if result.status == "EXACT"} == forms
-    assert all(
-        result.status == "REFUSED" and "T = 1" in result.reason for result in results if result.form not in forms
-    )
-    assert all(len(result.layers) == 29 for result in results if result.status == "EXACT")
+    assert {result.form for result in results} == {"torch", "nir", "onnx", "lava"}
+    assert all((result.status, len(result.layers)) == ("EXACT", 29) for result in results)
     assert not exported.certificate.on_real_inputs
 
     np.savez(tmp_path / "images.npz", x=IMAGES[:2])

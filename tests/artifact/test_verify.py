@@ -1,0 +1,208 @@
+"""`verify` of artifacts from elsewhere, against another artifact, and what it says beside the certificate."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from snn2chip import api, artifact, certify, cli, files, interpreter
+from snn2chip.certify import environment
+from snn2chip.certify.inputs import input_sets
+from snn2chip.graph import Graph, Node, frozen
+from snn2chip.ops import Conv2d, Linear, MultiLevelIF
+
+
+@pytest.fixture
+def folder(original: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(original, tmp_path / "artifact"))
+
+
+def changed(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    """Give the artifact another certificate, as one that was made elsewhere may have."""
+    read = artifact.read(folder)
+    document = json.loads((folder / "certificate.json").read_text())
+    change(document)
+    assert artifact.replace_certificate(read, files.canonical_json(document))
+
+
+def quiet(line: str) -> None:
+    """No report."""
+
+
+def without_lava(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A machine on which Lava's environment was never built."""
+    monkeypatch.setattr("snn2chip.lava_environment.default_root", lambda: tmp_path / "none")
+    monkeypatch.delenv("SNN2CHIP_LAVA_PYTHON", raising=False)
+
+
+def test_an_artifact_from_elsewhere_agrees_to_the_byte(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = (folder / "certificate.json").read_bytes()
+    assert cli.main(["verify", str(folder)]) == 0
+    shown = capsys.readouterr().out
+    assert "certificate: EXACT on 6 samples, 1 zero, 1 maximum, 4 random" in shown
+    assert "the certificate that came with the artifact says the same, to the byte" in shown
+    assert "run with CPython" in shown
+    assert (folder / "certificate.json").read_bytes() == before
+
+
+def test_what_the_stored_certificate_says_otherwise_is_named_and_replaced(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def worse(document: dict[str, Any]) -> None:
+        entry = next(entry for entry in document["results"] if entry["executor"] == "onnxruntime")
+        entry["status"] = "DIFFERENT"
+        document["tool_version"] = "0.0.1"
+
+    whole = (folder / "certificate.json").read_bytes()
+    changed(folder, worse)
+    assert cli.main(["verify", str(folder)]) == 0
+    shown = capsys.readouterr().out
+    assert "onnx (onnxruntime, algorithmic): DIFFERENT there, EXACT here" in shown
+    assert "another version of snn2chip: 0.0.1 there" in shown
+    assert "it was replaced by this one" in shown
+    assert (folder / "certificate.json").read_bytes() == whole
+
+
+def test_a_certificate_that_says_more_is_kept(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    without_lava(monkeypatch, tmp_path)
+    whole = (folder / "certificate.json").read_bytes()
+    found = certify.verify(folder, quiet)
+    assert found.certificate.verdict == "NOT RUN"
+    assert found.kept
+    assert all("EXACT there, NOT RUN here" in line for line in found.disagreements)
+    assert {line.split()[0] for line in found.disagreements} == {"lava"}
+    assert (folder / "certificate.json").read_bytes() == whole
+
+
+def test_where_anything_that_ran_differs_nothing_is_kept(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def worse(document: dict[str, Any]) -> None:
+        next(entry for entry in document["results"] if entry["executor"] == "nirtorch")["status"] = "DIFFERENT"
+
+    changed(folder, worse)
+    without_lava(monkeypatch, tmp_path)
+    found = certify.verify(folder, quiet)
+    assert not found.kept
+    assert json.loads((folder / "certificate.json").read_text())["verdict"] == "NOT RUN"
+
+
+def test_a_certificate_of_another_format_is_said_to_be(folder: Path) -> None:
+    changed(folder, lambda document: document.update(format="snn2chip-certificate-1"))
+    (line,) = certify.verify(folder, quiet).disagreements
+    assert "another format" in line
+
+
+def rewritten(original: Path, folder: Path, change: Callable[[Node], Node], steps: int = 1) -> Path:
+    """The artifact of a changed network, without executing any form."""
+    read = artifact.read(original)
+    graph = Graph(tuple(change(node) for node in read.graph.nodes), steps)
+    folder.mkdir()
+    artifact.write_core(folder, graph, read.description, read.samples)
+    for name in ("fit.json", "certificate.json"):
+        shutil.copy(original / name, folder / name)
+    artifact.seal(folder, graph, read.description, {})
+    return folder
+
+
+def differing(first: Path, second: Path) -> int:
+    """On how many of the inputs the logits of two artifacts differ, by the interpreter."""
+    read, other = artifact.read(first), artifact.read(second)
+    inputs = np.concatenate([array for _, array in input_sets(read.graph, read.samples)])
+    differ = interpreter.logits(read.graph, inputs) != interpreter.logits(other.graph, inputs)
+    return int(np.count_nonzero(differ.any(axis=1)))
+
+
+def heavier(node: Node) -> Node:
+    if not (isinstance(node.op, Conv2d) and node.name == "conv2"):
+        return node
+    weight = node.op.weight.copy()
+    weight[2, 0, 1, 1] ^= 0x40
+    return replace(node, op=replace(node.op, weight=frozen(weight)))
+
+
+def test_against_another_network(original: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = rewritten(original, tmp_path / "other", heavier)
+    assert cli.main(["verify", str(original), "--against", str(other)]) == 1
+    shown = capsys.readouterr().out
+    assert "first difference: node 'conv2': weight[2, 0, 1, 1] is" in shown
+    assert "(1 of 81 differ)" in shown
+    assert "first value that differs: layer 'if2', step 0" in shown
+    found = api.against(original, other)
+    assert found.divergence is not None
+    assert found.divergence.index[0] == 2
+    assert found.inputs == 12
+    assert found.outputs_differ == differing(original, other) > 0
+    assert cli.main(["verify", str(original), "--against", str(other), "--json", "-"]) == 1
+    document = json.loads(capsys.readouterr().out)
+    assert (document["same"], document["outputs_differ"]) == (False, found.outputs_differ)
+
+
+def test_against_itself(original: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    twin = Path(shutil.copytree(original, tmp_path / "twin"))
+    assert cli.main(["verify", str(original), "--against", str(twin)]) == 0
+    assert "the same network" in capsys.readouterr().out
+
+
+def levels(node: Node) -> Node:
+    return replace(node, op=replace(node.op, levels=5)) if isinstance(node.op, MultiLevelIF) else node
+
+
+def renamed(node: Node) -> Node:
+    inputs = tuple("first" if source == "if1" else source for source in node.inputs)
+    return replace(node, name="first" if node.name == "if1" else node.name, inputs=inputs)
+
+
+def smaller(node: Node) -> Node:
+    return replace(node, op=Linear(frozen(node.op.weight[:4]))) if isinstance(node.op, Linear) else node
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (levels, "node 'if1': levels is 4 in the first and 5 in the second"),
+        (renamed, "node 'if1' (MultiLevelIF) stands where the second has 'first' (MultiLevelIF)"),
+        (smaller, "node 'head': weight is int8 (5, 48) in the first and int8 (4, 48) in the second"),
+    ],
+)
+def test_the_first_difference_is_named(
+    original: Path, tmp_path: Path, change: Callable[[Node], Node], what: str
+) -> None:
+    found = api.against(original, rewritten(original, tmp_path / "other", change))
+    assert found.what == what
+    assert (found.outputs_differ is None) == (change is smaller)
+
+
+def test_another_number_of_steps(original: Path, tmp_path: Path) -> None:
+    found = api.against(original, rewritten(original, tmp_path / "other", lambda node: node, steps=3))
+    assert found.what == "T is 1 in the first and 3 in the second"
+    assert found.outputs_differ == differing(original, tmp_path / "other") > 0
+
+
+def test_the_environment_is_apart_from_the_certificate(folder: Path, tmp_path: Path) -> None:
+    paths = {name: tmp_path / f"{name}.json" for name in ("certificate", "environment")}
+    given = ["--json", str(paths["certificate"]), "--environment", str(paths["environment"])]
+    assert cli.main(["verify", str(folder), *given]) == 0
+    assert paths["certificate"].read_bytes() == (folder / "certificate.json").read_bytes()
+    found = json.loads(paths["environment"].read_text())
+    assert {"numpy", "torch", "onnxruntime", "nirtorch"} <= set(found["packages"])
+    assert found["packages"]["numpy"] == np.__version__
+    assert found["lava"]["packages"]["lava-nc"] == "0.10.0"
+    text = paths["certificate"].read_text()
+    for fact in (found["machine"]["processor"], found["machine"]["system"], found["python"]):
+        assert fact
+        assert fact not in text
+
+
+def test_without_lava_the_environment_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    without_lava(monkeypatch, tmp_path)
+    found = environment.environment()
+    assert found["lava"] is None
+    assert "no Lava" in environment.sentence(found)
