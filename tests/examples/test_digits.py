@@ -32,6 +32,7 @@ def test_the_demo_leaves_artifact_certificate_and_reports(build: Path) -> None:
     assert certificate["verdict"] == "EXACT"
     assert certificate["inputs"][0] == {
         "name": "samples",
+        "compared": 450,
         "count": 450,
         "sha256": certificate["inputs"][0]["sha256"],
     }

@@ -79,7 +79,7 @@ def test_inspect(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     [
         ((), "name it with --arch"),
         (ARCH, "give --input-shape"),
-        ((*ARCH, "--input-shape", "1,4"), "--input-shape (1, 4): give C,H,W or F"),
+        ((*ARCH, "--input-shape", "1,4"), "--input-shape 1,4: write 1,1,4 for one channel of 1x4, or 4 for 4 features"),
         ((*ARCH, "--input-shape", "1x4x4"), "--input-shape '1x4x4': give whole numbers"),
         ((*ARCH, *INPUT, "--arch-kw", "classes"), "--arch-kw 'classes': give it as name=value"),
         (("--arch", "models_of_mine:small", *INPUT), "calling it failed (TypeError: small() missing"),
