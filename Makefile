@@ -10,6 +10,7 @@ BIN := $(ENVIRONMENT)/bin
 READY := $(ENVIRONMENT)/.ready
 LAVA_READY := .venv-lava/.ready
 PEERS := .venv-peers
+QUALIA := .venv-qualia
 WORKERS ?= 2
 FUZZ_SECONDS ?= 600
 NETWORKS ?= 2000
@@ -27,7 +28,7 @@ test: $(READY) $(LAVA_READY) browser  ## every test
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile --durations=10 -rs
 
 .PHONY: test-peers
-test-peers: $(PEERS)/.ready $(LAVA_READY)  ## networks of SpikingJelly, snnTorch, sinabs, norse and lava-dl, in an environment of theirs
+test-peers: $(PEERS)/.ready $(QUALIA)/.ready $(LAVA_READY)  ## networks of SpikingJelly, snnTorch, sinabs, norse and lava-dl, in an environment of theirs
 	$(PEERS)/bin/pytest tests/peers -n $(WORKERS) --dist loadfile --durations=10 -rs
 
 .PHONY: check
@@ -77,6 +78,10 @@ $(READY): pyproject.toml requirements/lock.txt requirements/overrides.txt requir
 
 $(PEERS)/.ready: pyproject.toml $(wildcard requirements/*)
 	requirements/install_peers.sh $(PEERS)
+	@touch $@
+
+$(QUALIA)/.ready: pyproject.toml $(wildcard requirements/*)
+	requirements/install_qualia.sh $(QUALIA)
 	@touch $@
 
 $(LAVA_READY): snn2chip/lava_environment.py | $(READY)

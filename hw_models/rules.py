@@ -32,7 +32,7 @@ KEYS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "clock": ("frequency",),
         "power": ("static",),
     },
-    "formula": {"structure": ("queue_words",), "words": ("access",)},
+    "formula": {"structure": ("queue_words",), "words": ("access", "word"), "choices": ("counting",)},
     "array": {
         "structure": ("rows", "columns"),
         "words": ("access",),

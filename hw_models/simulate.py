@@ -14,10 +14,10 @@ from snn2chip.hw_models import pricing
 from snn2chip.hw_models.activity import Activity
 from snn2chip.hw_models.array import DenseArray
 from snn2chip.hw_models.chip import Chip
-from snn2chip.hw_models.formula import Formula
 from snn2chip.hw_models.neurocore import Neurocores
 from snn2chip.hw_models.notes import notes_on
 from snn2chip.hw_models.placement import Placement, lowered_for, place
+from snn2chip.hw_models.qualia import formula
 from snn2chip.hw_models.results import Energy, Latency, LayerRow, NetworkReport, Range
 from snn2chip.interpreter import Observer
 from snn2chip.lowering import Network, to_populations
@@ -106,7 +106,7 @@ def _model(network: Network, chip: Chip) -> tuple[Model, Placement | None]:
     if chip.model == "neurocore":
         placement = place(network, chip)
         return Neurocores(network, chip, placement), placement
-    return (Formula if chip.model == "formula" else DenseArray)(network, chip), None
+    return formula(network, chip) if chip.model == "formula" else DenseArray(network, chip), None
 
 
 def _accuracy(outputs: Array, labels: Array) -> float:

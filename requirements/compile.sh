@@ -9,3 +9,4 @@ unset UV_FIND_LINKS UV_TORCH_BACKEND
     --constraint requirements/pins.in --override requirements/overrides.txt \
     --no-header --no-annotate --no-emit-index-url --no-emit-find-links --output-file requirements/lock.txt
 requirements/compile_peers.sh "$1"
+requirements/compile_qualia.sh "$1"
