@@ -9,6 +9,7 @@ is the paper's (arXiv 2210.13107).
 from __future__ import annotations
 
 import math
+from abc import ABCMeta, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -111,7 +112,7 @@ class Firing:
 
 
 @dataclass(frozen=True)
-class Literal(Formula):
+class Literal(Formula, metaclass=ABCMeta):
     """What both of Qualia's counts share: a memory of the exact size per tensor, and one width for every word."""
 
     def layers(self, activity: Activity) -> tuple[LayerRow, ...]:
@@ -130,9 +131,9 @@ class Literal(Formula):
         costs = Costs(neuron_updates=float(population.neurons * self.steps), payload_bits=0.0, cycles=None)
         return count(activity, population).row(self.steps, Priced(pricing.energy(merged), merged, memories), costs)
 
+    @abstractmethod
     def work(self, activity: Activity, node: Node) -> Iterable[Work]:
         """What the layer `node` does; nothing for nodes that are free."""
-        raise NotImplementedError
 
     @property
     def word(self) -> int:
