@@ -12,7 +12,7 @@ import shutil
 import stat
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,21 @@ def sha256(path: Path) -> str:
         for block in iter(lambda: stream.read(1 << 16), b""):
             state.update(block)
     return state.hexdigest()
+
+
+def check_distinct(outputs: Mapping[str, str | Path | None], inputs: Mapping[str, str | Path | None]) -> None:
+    """UserError where an output, by the name of its option, is the file of another output or of an input.
+
+    None and ``-`` (standard output) are no files.
+    """
+    taken = {os.path.realpath(path): name for name, path in inputs.items() if path is not None}
+    for name, path in outputs.items():
+        if path is None or str(path) == "-":
+            continue
+        place = os.path.realpath(path)
+        if place in taken:
+            raise UserError(f"{name} {path}: that is the file of {taken[place]}: write to another one")
+        taken[place] = name
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -84,6 +84,10 @@ def _execute(options: argparse.Namespace) -> int:
     if options.percentile is not None and options.scale != "percentile":
         raise UserError("--percentile has no effect without --scale percentile: add it, or leave that out")
     out = _out(options)
+    files.check_distinct(
+        {"--out": out, "--json": options.json},
+        {"MODEL": options.model, "--calibration": options.calibration, "--qat-data": options.qat_data},
+    )
     for path in (str(out), options.json):
         files.check_writable(path)
     loaded = frontend.load(options.model, import_options(options))

@@ -154,6 +154,11 @@ def test_given_inputs_calibrate(run: Run, foreign: Path) -> None:
         (("--scale", "percentile", "--percentile", "20"), "snn2chip: --percentile 20: it must lie in 50..100"),
         (("--out", "model.pt"), "model.pt: name a .safetensors file"),
         (("--calibration", "nowhere.npz"), "nowhere.npz: no such file"),
+        (("--json", "model.pt"), "snn2chip: --json model.pt: that is the file of MODEL: write to another one"),
+        (
+            ("--json", "same.safetensors", "--out", "./same.safetensors"),
+            "snn2chip: --json same.safetensors: that is the file of --out: write to another one",
+        ),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_sentence(run: Run, arguments: tuple[str, ...], message: str) -> None:
