@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from snn2chip.errors import CheckFailed, GraphError, Snn2chipError
+from snn2chip.errors import CheckFailed, GraphError, Snn2chipError, UserError
 from snn2chip.exporters.base import Tensors
 from snn2chip.exporters.lava import form
 from snn2chip.exporters.lava.host import Job, run_jobs
@@ -84,6 +84,13 @@ class LavaExporter:
         """See `snn2chip.exporters.base.Exporter.write`."""
         form.write(graph, folder / form.FOLDER)
         return dict(form.STATEMENT)
+
+    def confirm(self, graph: Graph, path: Path) -> None:
+        """UserError, naming what differs, where the folder `path` holds another network than `graph`, or none."""
+        stored, _ = form.read(path)
+        if stored.digest != graph.digest:
+            changed = form.first_changed_node(graph, path)
+            raise UserError(f"{path}: " + (f"node {changed!r} has other parameters" if changed else "another network"))
 
     def run_all(self, graph: Graph, folder: Path, inputs: Array) -> Mapping[str, Tensors | Snn2chipError]:
         """See `snn2chip.exporters.base.RunsTogether`."""

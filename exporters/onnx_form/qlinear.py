@@ -146,7 +146,7 @@ def linear(builder: Builder, node: Node, op: Linear) -> Value:
     requantized = quantized(builder.graph, node)
     if requantized is None:
         return RULES[Linear](builder, node, op)
-    operand = _as_map(builder, node.name, builder.bytes_of(node.inputs[0])[0])
+    operand = _as_map(builder, node)
     largest = builder.signal(node.inputs[0]).interval.max
     weight, zero = _stored(builder, node.name, op.weight[:, :, None, None], largest)
     builder.weights[node.name] = StoredWeight(weight)
@@ -172,9 +172,8 @@ def neuron(builder: Builder, node: Node, op: MultiLevelIF | LIF) -> Value:
 def _by_channel(builder: Builder, node: Node, requantized: Requantized) -> str:
     """The levels of counts, by a convolution of weight 1 in every channel."""
     shape = builder.signal(node.name).shape
-    operand = builder.bytes_of(node.inputs[0])[0]
     flat = len(shape) == 1
-    operand = _as_map(builder, node.name, operand) if flat else operand
+    operand = _as_map(builder, node) if flat else builder.bytes_of(node.inputs[0])[0]
     ones = builder.constant(f"{node.name}/ones", np.full((shape[0], 1, 1, 1), 1 + WEIGHT_ZERO_POINT, np.uint8))
     inputs = [operand, ones, _weight_zero(builder)]
     label = builder.fresh(f"{node.name}/division")
@@ -207,10 +206,11 @@ def _stored(builder: Builder, name: str, weight: Array, largest: int) -> tuple[s
     return builder.constant(f"{name}/weight", shifted), _weight_zero(builder)
 
 
-def _as_map(builder: Builder, name: str, operand: str) -> str:
-    """``[B, F]`` as ``[B, F, 1, 1]``."""
-    shape = builder.shared("one_position", np.array([0, -1, 1, 1], np.int64))
-    return builder.emit("Reshape", [operand, shape], f"{name}/map")
+def _as_map(builder: Builder, node: Node) -> str:
+    """What the node reads, ``[B, F]`` as ``[B, F, 1, 1]``: F is given as a number, for no size follows from B = 0."""
+    (features,) = builder.signal(node.inputs[0]).shape
+    shape = builder.shared(f"one_position_{features}", np.array([0, features, 1, 1], np.int64))
+    return builder.emit("Reshape", [builder.bytes_of(node.inputs[0])[0], shape], f"{node.name}/map")
 
 
 def _one(builder: Builder) -> str:

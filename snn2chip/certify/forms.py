@@ -17,7 +17,7 @@ from snn2chip.certify.inputs import Inputs, gather, work
 from snn2chip.certify.situations import CoverageObserver, coverage
 from snn2chip.errors import CheckFailed, Snn2chipError, UserError
 from snn2chip.exporters import FORMS, exporter
-from snn2chip.exporters.base import Executor, Exporter, RunsTogether, Tensors, largest_work_of, timing_of
+from snn2chip.exporters.base import Confirms, Executor, Exporter, RunsTogether, Tensors, largest_work_of, timing_of
 from snn2chip.graph import Array, Graph
 from snn2chip.interpreter import Recorder
 from snn2chip.ops import SpikingNeuron
@@ -55,7 +55,9 @@ def certify(graph: Graph, folder: Path, samples: Samples | None, report: Report 
         for run in runs:
             run.compare(graph, folder, batch, expected, report)
     results = [
-        result for form in forms for result in (form.results(graph, inputs) if isinstance(form, _Run) else [form])
+        result
+        for form in forms
+        for result in (form.results(graph, folder, inputs) if isinstance(form, _Run) else [form])
     ]
     found = coverage(observer.probes, counts)
     accuracy = _accuracy(inputs, decisions, samples)
@@ -151,9 +153,31 @@ class _Run:
                 got = together if isinstance(together, Snn2chipError) else together[outcome.executor.name]
             outcome.add(wanted, got, batch, graph.output.name)
 
-    def results(self, graph: Graph, inputs: Inputs) -> list[FormResult]:
+    def results(self, graph: Graph, folder: Path, inputs: Inputs) -> list[FormResult]:
+        """What came of each program. A file that holds something else than `graph` is different for all of them.
+
+        Inputs alone do not show that: a weight that is off by one often moves no spike.
+        """
+        changed = _changed(self.exporter, graph, folder)
         given = len(inputs) if self.limit is None else min(len(inputs), self.limit)
-        return [_result(self.form, outcome, graph, inputs, given) for outcome in self.outcomes]
+        for outcome in self.outcomes:
+            if changed is not None and not isinstance(outcome.error, CheckFailed):
+                outcome.error = changed
+        found = [_result(self.form, outcome, graph, inputs, given) for outcome in self.outcomes]
+        # Where the artifact lies is no part of a certificate.
+        return [replace(result, reason=result.reason.replace(f"{folder}/", "")) for result in found]
+
+
+def _changed(form: Exporter | None, graph: Graph, folder: Path) -> CheckFailed | None:
+    """What tells the file from the one that `graph` gives; None where it is the same, or the form cannot say."""
+    if not isinstance(form, Confirms):
+        return None
+    (file,) = form.files
+    try:
+        form.confirm(graph, folder / file)
+    except UserError as error:
+        return CheckFailed(str(error))
+    return None
 
 
 def _alone(executor: Executor, graph: Graph, folder: Path, inputs: Array) -> Tensors | Snn2chipError:

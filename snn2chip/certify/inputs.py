@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from snn2chip import artifact
+from snn2chip import artifact, interpreter
 from snn2chip.artifact import Samples
 from snn2chip.certify.certificate import InputSet
 from snn2chip.certify.search import search
+from snn2chip.errors import UserError, naming
 from snn2chip.graph import Array, Graph
 from snn2chip.ops import Conv2d, Input, Linear, SpikingNeuron
 
@@ -60,12 +61,27 @@ class Inputs:
 def gather(graph: Graph, folder: Path, samples: Samples | None) -> Inputs:
     """The inputs for the artifact in `folder`: its stored search results, or a new search where it has none.
 
-    Raises: UserError where stored inputs cannot be read or do not fit.
+    Raises: UserError naming the file where stored inputs cannot be read or do not fit, or classes are none of graph's.
     """
+    if samples is not None:
+        with naming(folder / artifact.SAMPLES):
+            interpreter.as_frames(graph, samples.x)
+            interpreter.check_classes(graph, samples.y)
     sets = input_sets(graph, samples)
     stored = folder / artifact.SEARCH
-    found = artifact.read_samples(stored).x if stored.exists() else search_inputs(graph, samples)
+    found = _stored(graph, stored, sets[0][1].shape[1:]) if stored.exists() else search_inputs(graph, samples)
     return arranged([*sets, ("search", found)] if len(found) else sets)
+
+
+def _stored(graph: Graph, path: Path, shape: tuple[int, ...]) -> Array:
+    found = artifact.read_samples(path).x
+    with naming(path):
+        interpreter.as_frames(graph, found)
+        if found.shape[1:] != shape:  # images beside frames: each fits the graph, but they make no one array
+            raise UserError(
+                f"its inputs have the shape {found.shape[1:]}, and the others {shape}: export the model again"
+            )
+    return found
 
 
 def search_inputs(graph: Graph, samples: Samples | None) -> Array:

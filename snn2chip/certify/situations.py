@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -171,18 +171,16 @@ class BorderProbe:
         dilation = op.dilation if isinstance(op, Conv2d) else (1, 1)
         sizes = zip(source.shape[1:], graph.signals[node.name].shape[1:], strict=True)
         windows = zip(op.kernel, op.stride, op.padding, dilation, strict=True)
-        axes = [_border(*size, *window) for size, window in zip(sizes, windows, strict=True)]
-        self.parts = [part for pair in axes for part in pair]
+        rows, columns = (_border(*size, *window) for size, window in zip(sizes, windows, strict=True))
+        self.parts = [np.ix_(side, columns.read) for side in (rows.before, rows.after)]
+        self.parts += [np.ix_(rows.read, side) for side in (columns.before, columns.after)]
         self.names: tuple[str, ...] = SIDES
         flows = source.interval.max > 0 or source.interval.min < 0
-        self.reachable = np.array([flows and part.stop > part.start for part in self.parts])
+        self.reachable = np.array([flows and down.size > 0 and across.size > 0 for down, across in self.parts])
 
     def measure(self, source: Array, step: int) -> tuple[Array, Array]:
         """See `Probe.measure`."""
-        above, below, left, right = self.parts
-        borders = (source[:, :, above.start : above.stop], source[:, :, below.start : below.stop])
-        sides = (source[:, :, :, left.start : left.stop], source[:, :, :, right.start : right.stop])
-        counts = np.stack([_per_sample(part != 0) for part in (*borders, *sides)], axis=1)
+        counts = np.stack([_per_sample(source[:, :, down, across] != 0) for down, across in self.parts], axis=1)
         return counts, np.zeros(counts.shape)
 
     def summary(self, counts: Array) -> ProbeCoverage:
@@ -190,14 +188,19 @@ class BorderProbe:
         return _summary(self.node.name, self.names, counts, self.reachable)
 
 
-def _border(size: int, outputs: int, kernel: int, stride: int, padding: int, dilation: int) -> tuple[range, range]:
-    """Positions of one axis that share a window with padding before the map, and after it."""
-    first = np.arange(outputs) * stride - padding
-    last = first + dilation * (kernel - 1)
-    before, after = last[first < 0], first[last >= size]
-    leading = min(size, int(before.max()) + 1) if len(before) else 0
-    trailing = max(0, int(after.min())) if len(after) else size
-    return range(max(0, leading)), range(trailing, size)
+class _Axis(NamedTuple):
+    """Positions of one axis, ascending: those that windows read at all, and with padding before the map or after it."""
+
+    read: Array
+    before: Array
+    after: Array
+
+
+def _border(size: int, outputs: int, kernel: int, stride: int, padding: int, dilation: int) -> _Axis:
+    """Which positions the taps of each window hit; with a stride or dilation they may leave some out."""
+    taps = np.arange(outputs)[:, None] * stride - padding + dilation * np.arange(kernel)
+    windows = taps, taps[taps[:, 0] < 0], taps[taps[:, -1] >= size]
+    return _Axis(*(np.unique(hit[(hit >= 0) & (hit < size)]) for hit in windows))
 
 
 def _summary(layer: str, names: tuple[str, ...], counts: Array, reachable: Array) -> ProbeCoverage:

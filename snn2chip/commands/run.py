@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from snn2chip.commands.base import command
+from snn2chip.commands.verify import check_reports
 
 
 def add(commands: Any) -> None:
@@ -30,6 +31,7 @@ The output is int32 [B, classes], logits summed over the T steps."""
 def _execute(options: argparse.Namespace) -> int:
     from snn2chip import api, files
 
+    check_reports([options.output], [options.artifact])
     files.check_distinct({"--output": options.output}, {"--input": options.input})
     per_step = api.run(options.artifact, options.input, options.backend, options.timing)
     files.write_array(options.output, per_step if options.per_step else per_step.sum(axis=1, dtype=per_step.dtype))

@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from snn2chip.commands.base import command
+from snn2chip.commands.verify import check_reports
 from snn2chip.errors import UserError
 
 
@@ -38,9 +39,9 @@ def _execute(options: argparse.Namespace) -> int:
 
     if options.json == options.html == "-":
         raise UserError("--json - and --html - both want standard output: give one of them a file")
-    for path in (options.json, options.html):
-        files.check_writable(path)
     folder = options.artifact or api.newest_artifact()
+    others = (given.partition("=")[2] for given in options.baseline or ())
+    check_reports((options.json, options.html), [folder, *filter(None, others)])
     with terminal.progress() as say:
         report = simulation.simulate(folder, options.chip, options.input, options.baseline, say)
     if options.json:

@@ -19,7 +19,7 @@ import numpy as np
 from snn2chip import graph_io, spec
 from snn2chip.errors import GraphError, UserError, naming
 from snn2chip.frontend.hdf5 import open_checked
-from snn2chip.frontend.hdf5_record import as_text
+from snn2chip.frontend.hdf5_record import as_text, shown
 from snn2chip.frontend.nir_document import GRAPH, MOST_NODES, NirNode
 from snn2chip.graph import Array, Graph
 
@@ -35,6 +35,13 @@ _DTYPES = {"weight": np.int8, "unit": np.float64}
 _MALFORMED = (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, IndexError)
 
 
+_MEND = "export the network anew, or delete the note to have the nodes read as they are"
+
+
+class NoteError(GraphError):
+    """A note of ours is there, but cannot be read or lacks a part."""
+
+
 @dataclass(frozen=True)
 class Folded:
     """The graph of a file, and the name of the form that writes such files."""
@@ -44,40 +51,80 @@ class Folded:
 
 
 def read_own(path: str | Path) -> Folded | None:
-    """What the file's note and nodes say together; None for a file without such a note, which somebody else wrote.
+    """What the file's note and nodes say together.
 
-    Raises: UserError where the file cannot be read; GraphError naming the file where note and nodes do not fit.
+    None for a file without a note of ours, which somebody else wrote, and for one whose note says that the graph was
+    left out of it.
+
+    Raises: UserError where the file cannot be read; NoteError where there is a note, but it is damaged; GraphError
+    where note and nodes do not fit. All name the file.
     """
     with naming(path), open_checked(path) as file:
         root = file.get("node")
-        note = read_note(root) if isinstance(root, h5py.Group) else {}
-        document, form = note.get("graph"), FORMS.get(str(note.get("profile")))
-        if not isinstance(document, dict) or form is None:
-            return None
         try:
-            graph = graph_io.from_document(document, dict(_tensors(document, root)))
-            spec.check_integer(graph)
+            return _folded(root) if isinstance(root, h5py.Group) and _stored_note(root) is not None else None
         except OSError as error:  # what HDF5 raises where the data themselves are damaged
             raise UserError(f"this HDF5 file is damaged ({error}): write it again") from None
-        except (*_MALFORMED, RecursionError, GraphError) as error:
-            detail = error if isinstance(error, GraphError) else f"{type(error).__name__} {error}"
-            raise GraphError(
-                f"its note 'snn2chip' and its nodes do not fit ({str(detail)[:300]}): it was changed after export: "
-                "export the network anew, or delete the note to have the nodes read as they are"
-            ) from None
+
+
+def _folded(root: h5py.Group) -> Folded | None:
+    note = read_note(root)
+    form, document = _form(note), note["graph"]
+    if document is None:  # it would have been too long
+        return None
+    try:
+        graph = graph_io.from_document(document, dict(_tensors(document, root)))
+        spec.check_integer(graph)
+    except NoteError:
+        raise
+    except (*_MALFORMED, RecursionError, GraphError) as error:
+        detail = error if isinstance(error, GraphError) else f"{type(error).__name__} {error}"
+        raise GraphError(
+            f"its note 'snn2chip' and its nodes do not fit ({str(detail)[:300]}): it was changed after export: {_MEND}"
+        ) from None
     return Folded(graph, form)
 
 
+def _form(note: Mapping[str, Any]) -> str:
+    """The form that the note of a graph names. Raises: NoteError where a part of the note is missing or unknown."""
+    profile = note.get("profile")
+    if not isinstance(profile, str) or profile not in FORMS:
+        raise NoteError(
+            f"its note 'snn2chip' names no profile that this version knows ({', '.join(FORMS)}): it was changed after "
+            f"export, or written by another version: {_MEND}"
+        )
+    if "graph" not in note or not isinstance(note["graph"], (dict, type(None))):
+        raise NoteError(
+            f"its note 'snn2chip' lacks the part 'graph': it was changed after export, or written by another version: "
+            f"{_MEND}"
+        )
+    return FORMS[profile]
+
+
 def read_note(group: h5py.Group) -> dict[str, Any]:
-    """What `snn2chip.exporters.nir_form` wrote into the metadata of a node or graph; empty in files from elsewhere."""
-    metadata = group.get("metadata")
-    note = metadata.get("snn2chip") if isinstance(metadata, h5py.Group) else None
+    """What `snn2chip.exporters.nir_form` wrote into the metadata of a node or graph; empty in files from elsewhere.
+
+    Raises: NoteError naming the group where a note is there, but is no JSON object.
+    """
+    note = _stored_note(group)
+    if note is None:
+        return {}
     text = as_text(note[()]) if isinstance(note, h5py.Dataset) and note.shape is not None else None
     try:
         facts: Any = json.loads(text or "")
     except (ValueError, RecursionError):
-        return {}
-    return facts if isinstance(facts, dict) else {}
+        facts = None
+    if not isinstance(facts, dict):
+        raise NoteError(
+            f"the note 'snn2chip' of {shown(str(group.name))} is damaged, for it is no JSON object: {_MEND}"
+        )
+    return facts
+
+
+def _stored_note(group: h5py.Group) -> object:
+    """The note as it lies in the file, or None."""
+    metadata = group.get("metadata")
+    return metadata.get("snn2chip") if isinstance(metadata, h5py.Group) else None
 
 
 def _tensors(document: Mapping[str, Any], root: h5py.Group) -> Iterator[tuple[str, Array]]:
@@ -102,6 +149,8 @@ def _nodes_by_source(root: h5py.Group) -> dict[str, NirNode]:
         raise GraphError(f"it has more than {MOST_NODES} nodes")
     found: dict[str, NirNode] = {}
     for name in nodes:
+        if not isinstance(nodes[name], h5py.Group):
+            raise GraphError(f"node {name!r} is a dataset where a group belongs")
         node = NirNode(nodes[name], name, GRAPH)
         if node.text("type") == "Conv2d" and isinstance(source := read_note(nodes[name]).get("source"), str):
             found.setdefault(source, node)

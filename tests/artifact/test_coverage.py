@@ -11,7 +11,7 @@ import pytest
 from snn2chip import artifact, certify, interpreter
 from snn2chip.artifact import Samples
 from snn2chip.certify.inputs import arranged, input_sets, search_inputs
-from snn2chip.certify.situations import CoverageObserver, coverage
+from snn2chip.certify.situations import SIDES, CoverageObserver, coverage
 from snn2chip.graph import Array, Graph, Node, Op, frozen
 from snn2chip.interpreter import Recorder
 from snn2chip.ops import LIF, Conv2d, Flatten, Input, Linear, MultiLevelIF, Readout
@@ -107,6 +107,58 @@ def test_borders_are_told_apart() -> None:
     assert found.unseen == ("padding below", "padding on the left")
     # 4 columns, stride 2: windows begin at -1 and 1, and the last ends at column 3, short of the padding.
     assert found.unreachable == ("padding on the right",)
+
+
+def border_counts(graph: Graph, inputs: Array) -> Counter[str]:
+    """Values other than 0 that some window over each side reads: by loops over windows and their taps."""
+    op, (height, width), outputs = graph["conv"].op, inputs.shape[2:], graph.signals["conv"].shape[1:]
+    assert isinstance(op, Conv2d)
+    hit: dict[str, set[tuple[int, int]]] = {side: set() for side in SIDES}
+    for place in np.ndindex(outputs):
+        ys, xs = (
+            [at * stride - padding + tap * dilation for tap in range(kernel)]
+            for at, kernel, stride, padding, dilation in zip(
+                place, op.kernel, op.stride, op.padding, op.dilation, strict=True
+            )
+        )
+        inner = {(y, x) for y in ys for x in xs if 0 <= y < height and 0 <= x < width}
+        over = (min(ys) < 0, max(ys) >= height, min(xs) < 0, max(xs) >= width)
+        for side in (side for side, reached in zip(SIDES, over, strict=True) if reached):
+            hit[side] |= inner
+    return +Counter({side: sum(int(inputs[0, 0, y, x] != 0) for y, x in places) for side, places in hit.items()})
+
+
+@pytest.mark.parametrize(
+    ("kernel", "stride", "padding", "dilation"),
+    [
+        ((3, 3), (2, 2), (1, 1), (1, 1)),
+        ((2, 3), (1, 2), (2, 3), (3, 2)),
+        ((2, 2), (2, 3), (1, 1), (2, 1)),
+        ((3, 2), (1, 1), (2, 0), (2, 4)),
+        ((1, 2), (3, 4), (1, 1), (1, 3)),
+        ((2, 2), (1, 1), (4, 0), (5, 1)),
+    ],
+)
+def test_only_positions_that_a_tap_hits_touch_the_padding(
+    kernel: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int], dilation: tuple[int, int]
+) -> None:
+    weight = frozen(np.ones((1, 1, *kernel)), np.int8)
+    nodes = (
+        Node("x", Input((1, 7, 6), 7)),
+        Node("conv", Conv2d(weight, stride=stride, padding=padding, dilation=dilation), ("x",)),
+        Node("flat", Flatten(), ("conv",)),
+        Node("out", Readout(), ("flat",)),
+    )
+    graph = Graph(nodes, 1)
+    for place in np.ndindex(7, 6):
+        image = np.zeros((1, 1, 7, 6), np.uint8)
+        image[0, 0, place[0], place[1]] = 1
+        assert Counter(measured(graph, image).layers[0].seen) == border_counts(graph, image), place
+    full = np.ones((1, 1, 7, 6), np.uint8)
+    found = measured(graph, full).layers[0]
+    assert Counter(found.seen) == border_counts(graph, full)
+    assert found.unseen == ()
+    assert set(found.unreachable) == set(SIDES) - set(found.seen)
 
 
 def test_the_search_reaches_what_the_inputs_do_not() -> None:

@@ -119,6 +119,25 @@ def test_tensors_of_types_that_numpy_has_not_got(folder: Path, dtype: str) -> No
         artifact.read(folder)
 
 
+@pytest.mark.parametrize(
+    ("name", "arrays", "sentence"),
+    [
+        ("search.npz", {"x": np.zeros((2, 1, 3, 3), np.uint8)}, r"the input has shape \(2, 1, 3, 3\)"),
+        ("search.npz", {"x": np.zeros((2, 1, 1, 4, 4), np.uint8)}, r"its inputs have the shape \(1, 1, 4, 4\)"),
+        ("search.npz", {"x": np.zeros((0, 7), np.uint8)}, r"the input has shape \(0, 7\)"),
+        ("search.npz", {"x": np.zeros((2, 1, 4, 4), np.float32)}, "the input has dtype float32"),
+        ("search.npz", {"x": np.full((2, 1, 4, 4), 200, np.uint8)}, "the input holds 200"),
+        ("samples.npz", {"x": np.zeros((3, 7), np.uint8)}, r"the input has shape \(3, 7\)"),
+        ("samples.npz", {"x": np.zeros((2, 1, 4, 4), np.uint8), "y": np.array([0, 9])}, "the labels y hold 9"),
+    ],
+)
+def test_stored_inputs_that_do_not_fit(folder: Path, name: str, arrays: dict[str, Any], sentence: str) -> None:
+    artifact.write_npz(folder / name, arrays)
+    reseal(folder)
+    with pytest.raises(UserError, match=rf"{name}: {sentence}"):
+        api.verify(folder)
+
+
 def test_damaged_archives_never_end_in_a_traceback(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     whole = tmp_path / "whole.npz"

@@ -206,3 +206,38 @@ def test_without_lava_the_environment_says_so(tmp_path: Path, monkeypatch: pytes
     found = environment.environment()
     assert found["lava"] is None
     assert "no Lava" in environment.sentence(found)
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@pytest.mark.parametrize("option", ["--json", "--html", "--environment"])
+@pytest.mark.parametrize("name", ["model.onnx", "new.txt", "lava/new/deep.txt"])
+def test_no_report_is_written_into_the_artifact(
+    folder: Path, option: str, name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(certify, "verify", lambda *_: pytest.fail("nothing is to run"))
+    before = contents(folder)
+    assert cli.main(["verify", str(folder), option, str(folder / name)]) == 2
+    assert f"{name}: it lies inside {folder}, an artifact" in capsys.readouterr().err
+    assert contents(folder) == before
+
+
+def test_no_way_round_leads_a_report_into_an_artifact(
+    folder: Path, original: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "folder").symlink_to(folder)
+    (tmp_path / "file").symlink_to(folder / "model.onnx")
+    (tmp_path / "else").mkdir()
+    monkeypatch.chdir(tmp_path / "else")
+    before = contents(folder)
+    for path in ("../folder/a.json", "../file", "../artifact/a.json"):
+        assert cli.main(["verify", str(folder), "--json", path]) == 2, path
+        assert cli.main(["verify", str(original), "--against", "../folder", "--json", path]) == 2, path
+        assert cli.main(["simulate", "../folder", "--baseline", "none", "--html", path]) == 2, path
+        assert cli.main(["simulate", str(original), "--baseline", f"other={folder}", "--json", path]) == 2, path
+        assert capsys.readouterr().err.count("it lies inside") == 4, path
+    assert contents(folder) == before
+    assert cli.main(["verify", str(folder), "--against", str(original), "--json", "../artifact.json"]) == 0
+    assert (tmp_path / "artifact.json").is_file(), "beside an artifact is not inside it"

@@ -210,18 +210,102 @@ def test_a_spoilt_note_is_an_error_and_not_a_crash(spoil: Callable[[dict[str, An
 
 
 @pytest.mark.parametrize(
-    "note", [{"steps": 1}, {"graph": [], "profile": "portable"}, {"graph": {}, "profile": "other"}]
+    ("note", "lacks"),
+    [
+        ({}, "names no profile"),
+        ({"steps": 1, "profile": "other", "graph": {}}, "names no profile"),
+        ({"steps": 1, "profile": ["portable"], "graph": {}}, "names no profile"),
+        ({"steps": 1, "profile": "portable"}, "lacks the part 'graph'"),
+        ({"steps": 1, "profile": "portable", "graph": []}, "lacks the part 'graph'"),
+    ],
 )
-def test_other_notes_leave_the_nodes_to_speak(note: dict[str, Any], tmp_path: Path) -> None:
-    """As in files of earlier versions: a float network."""
+def test_an_incomplete_note_is_no_foreign_file(note: dict[str, Any], lacks: str, tmp_path: Path) -> None:
     path = written(conv_skip(), None, tmp_path)
 
     def replaced(found: dict[str, Any]) -> None:
         found.clear()
-        found.update({"steps": 1, **note})
+        found.update(note)
 
     rewrite(path, replaced)
-    assert not frontend.load(path, ImportOptions(largest=16)).integer
+    with pytest.raises(GraphError, match=f"its note 'snn2chip' {lacks}.*: export the network anew") as caught:
+        frontend.load(path, ImportOptions(largest=16))
+    assert str(caught.value).startswith(f"{path}: ")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", "null", 7.0, b"\xff\xfe"])
+@pytest.mark.parametrize("kind", [None, "Conv2d"])
+def test_an_unreadable_note_is_no_foreign_file(kind: str | None, text: Any, tmp_path: Path) -> None:
+    """Of the graph, or of a node whose weights it needs."""
+    path = written(conv_skip(), None, tmp_path)
+    with h5py.File(path, "r+") as file:
+        group = file["node"]
+        if kind is not None:
+            group = next(node for node in file["node/nodes"].values() if node["type"][()].decode() == kind)
+        place = str(group.name)
+        del group["metadata/snn2chip"]
+        group["metadata/snn2chip"] = text
+    with pytest.raises(GraphError, match=r"the note 'snn2chip' of .* is damaged.*: export the network anew") as caught:
+        frontend.load(path, ImportOptions(largest=16))
+    assert str(caught.value).startswith(f"{path}: the note 'snn2chip' of {place!r} ")
+
+
+def test_without_its_note_the_nodes_speak(tmp_path: Path) -> None:
+    path = written(conv_skip(), None, tmp_path)
+    with h5py.File(path, "r+") as file:
+        del file["node/metadata/snn2chip"]
+    assert not frontend.load(path, ImportOptions(largest=16, steps=1)).integer
+
+
+def test_damaged_data_of_a_node_are_an_error_that_names_it(tmp_path: Path) -> None:
+    """In a field that only the comparison with the exporter reads."""
+    path = written(conv_skip(), None, tmp_path)
+    with h5py.File(path, "r") as file:
+        names = [name for name, node in file["node/nodes"].items() if node["type"][()] == b"IF"]
+        chunk = file[f"node/nodes/{names[0]}/v_threshold"].id.get_chunk_info(0)
+    data = bytearray(path.read_bytes())
+    data[chunk.byte_offset + chunk.size - 1] ^= 1  # the checksum at the end of the gzip stream
+    path.write_bytes(data)
+    with pytest.raises(
+        UserError, match=f"node '{names[0]}' cannot be read: .* damaged .*: export the network"
+    ) as caught:
+        api.compile_file(path)
+    assert str(caught.value).startswith(f"{path}: ")
+
+
+@pytest.mark.parametrize("place", ["a node", "a field"])
+def test_names_that_are_no_text_are_an_error(place: str, tmp_path: Path) -> None:
+    """h5py gives them as bytes, beside names that are strings."""
+    path = written(conv_skip(), None, tmp_path)
+    with h5py.File(path, "r+") as file:
+        nodes = file["node/nodes"]
+        name = sorted(nodes)[1]
+        if place == "a node":
+            file.copy(nodes[name], nodes, b"\xff")
+        else:
+            nodes[name].create_dataset(b"\xff", data=1)
+    expected = r"node b'.xff' is none of" if place == "a node" else rf"node '{name}' has another b'.xff'"
+    with pytest.raises(GraphError, match=expected) as caught:
+        api.compile_file(path)
+    assert str(caught.value).startswith(f"{path}: ")
+
+
+@pytest.mark.parametrize("edges", [[1, 2], [[1, 2]], [b"input"]])
+def test_edges_that_are_no_pairs_of_names_are_an_error(edges: list[Any], tmp_path: Path) -> None:
+    path = written(conv_skip(), None, tmp_path)
+    with h5py.File(path, "r+") as file:
+        del file["node/edges"]
+        file["node/edges"] = edges
+    with pytest.raises(GraphError, match="it has other edges"):
+        api.compile_file(path)
+
+
+def test_a_dataset_in_place_of_a_node_is_an_error(tmp_path: Path) -> None:
+    path = written(conv_skip(), None, tmp_path)
+    with h5py.File(path, "r+") as file:
+        del file["node/nodes/output"]
+        file["node/nodes/output"] = 1
+    with pytest.raises(GraphError, match="node 'output' is a dataset where a group belongs"):
+        api.compile_file(path)
 
 
 def test_what_is_lost_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

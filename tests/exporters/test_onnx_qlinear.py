@@ -133,6 +133,17 @@ def test_linear_layers_are_quantized_as_well(tmp_path: Path) -> None:
     assert_exact(graph, tmp_path)
 
 
+def test_no_sample_at_all_gives_no_logits(tmp_path: Path) -> None:
+    """Linear layers, and neurons on flat counts: no size of theirs follows from an empty batch."""
+    net = Net((7,), largest=9).conv("f1", (6, 7)).neuron("n1", 6, 700, 3)
+    graph = net.add("barrier", MultiLevelIF(frozen([2] * 6, np.int32), 2)).conv("f2", (4, 6)).graph(1)
+    assert {kinds(graph)[name] for name in ("f1", "barrier/division")} == {"QLinearConv"}
+    OnnxQLinear().write(graph, tmp_path)
+    found = OnnxQLinear().executors[0].run(graph, tmp_path, images(graph, 2)[:0])
+    assert found[graph.output.name].shape == (0, 1, 4)
+    assert_exact(graph, tmp_path)
+
+
 def branches(steps: int = 1) -> Graph:
     """A convolution with a strided projection, one with spikes as currents, one of several kernels and groups."""
     net = Net((2, 9, 9)).conv("stem", (4, 2, 3, 3), padding=(1, 1)).neuron("n0", 4, 9000)

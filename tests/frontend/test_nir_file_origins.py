@@ -122,7 +122,7 @@ def test_what_this_project_wrote_knows_its_steps(tmp_path: Path) -> None:
         read_nir(path, ImportOptions(steps=4))
 
 
-@pytest.mark.parametrize("note", ["{", "[1]", '{"steps": "1"}', '{"steps": true}', '{"steps": 1e9}', '{"steps": -1}'])
+@pytest.mark.parametrize("note", ["{}", '{"steps": "1"}', '{"steps": true}', '{"steps": 1e9}', '{"steps": -1}'])
 def test_notes_of_others_are_not_believed(note: str, tmp_path: Path) -> None:
     network = chain(FLAT, lif(FLAT))
     network.metadata = {"snn2chip": note}
