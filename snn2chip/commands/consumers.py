@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from snn2chip.commands.base import command
+from snn2chip.commands.verify import check_reports
 
 if TYPE_CHECKING:
     from snn2chip.artifact import Artifact
@@ -35,7 +36,7 @@ def _execute(options: argparse.Namespace) -> int:
     from snn2chip import artifact, files, terminal
     from snn2chip.interop import consumers
 
-    files.check_writable(options.json)
+    check_reports([options.json], [options.artifact])
     read = artifact.read(options.artifact)
     python = Path(options.python) if options.python else None
     jobs = _jobs(read, options.input, options.samples)
