@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -47,6 +49,13 @@ class Builder:
         self._signals[unique] = self._signal(node)
         self._nodes[unique] = node
         return unique
+
+    def rehearse(self, build: Callable[[Builder, str, str], str], path: str, source: str) -> tuple[Op, ...]:
+        """The operations that `build` would add, without adding them."""
+        scratch = copy.copy(self)
+        scratch._nodes, scratch._signals = dict(self._nodes), dict(self._signals)
+        build(scratch, path, source)
+        return tuple(node.op for name, node in scratch._nodes.items() if name not in self._nodes)
 
     def as_current(self, source: str, name: str, factors: Array | None = None) -> str:
         """Append synapses that make spikes a current, one to one: of weight 1, or `factors` ``[C]``."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from snn2chip.errors import GraphError
 from snn2chip.frontend.axes import Axes
 from snn2chip.frontend.builder import Builder
-from snn2chip.graph import Array
+from snn2chip.graph import Array, Op
 
 #: Adds the nodes of a layer: (builder, name, source node) to the node that holds what the layer emits.
 Build = Callable[[Builder, str, str], str]
@@ -76,6 +76,7 @@ class Chain:
         membranes: how those parts of its state are built that the graph can express: membranes that are never reset.
         passed: whether the state is passed in and returned, not kept by the module.
         read: whether one of the membranes is used.
+        ops: what its first step added to the network: every later one must be the same.
     """
 
     path: str
@@ -85,6 +86,7 @@ class Chain:
     membranes: Mapping[str, Build] = field(default_factory=dict)
     passed: bool = False
     read: bool = False
+    ops: tuple[Op, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, fields
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -27,7 +27,7 @@ from snn2chip.frontend.values import (
     When,
     at,
 )
-from snn2chip.graph import Array, Shape, frozen
+from snn2chip.graph import Array, Op, Shape, frozen
 from snn2chip.ops import Scale
 
 
@@ -104,9 +104,10 @@ class Call:
         chain = self._chain(states, keeps)
         step = 0 if chain is None or chain.calls is None else chain.calls
         self._check_step(source, step)
+        ops = self.trace.builder.rehearse(build, self.path, chain.source if chain else source.node)
         if chain is None:
             node = build(self.trace.builder, self.path, source.node)
-            begun = Chain(self.path, node, source.node, 0, dict(membranes or {}), passed=not keeps)
+            begun = Chain(self.path, node, source.node, 0, dict(membranes or {}), passed=not keeps, ops=ops)
             chain = self._begin(begun, states)
         elif chain.calls is None:
             raise GraphError("it was run over all steps before, and is called again")
@@ -114,6 +115,11 @@ class Call:
             raise GraphError(
                 f"it read {chain.source!r} at step 0 and reads {source.node!r} at step {step}: "
                 "every step must compute the same, and a neuron is called once a step"
+            )
+        if not _same_ops(chain.ops, ops):
+            raise GraphError(
+                f"its parameters at step {step} are others than at step 0: every step must compute the same; keep "
+                "thresholds, decays and resets constant over the steps"
             )
         chain.calls = step + 1
         parts = {part: StateValue(chain, part, source.axes, at(step)) for part in states or {}}
@@ -302,3 +308,12 @@ def scalar(value: Any, name: str) -> float:
 def counted(builder: Builder, name: str, spikes: str, unit: float) -> str:
     """`spikes` as the real values ``unit * count`` that a layer emits."""
     return spikes if unit == 1 else builder.add(f"{name}.value", Scale(unit), (spikes,))
+
+
+def _same_ops(first: tuple[Op, ...], second: tuple[Op, ...]) -> bool:
+    """Whether two steps of a neuron are the same operations, number by number."""
+    return len(first) == len(second) and all(
+        type(a) is type(b)
+        and all(np.array_equal(getattr(a, item.name), getattr(b, item.name)) for item in fields(cast(Any, a)))
+        for a, b in zip(first, second, strict=True)
+    )
