@@ -15,7 +15,9 @@ Quantizes the model to integers (unless it is quantized already), writes every f
 Lava), runs each of them on real samples and extreme inputs, and writes a certificate that says EXACT or names the
 first difference."""
     parser = command(commands, "export", "compile a model into a certified artifact", _execute, details)
-    parser.add_argument("model", metavar="MODEL", help="a model file: .pt, .pt2, .safetensors, .nir or .net")
+    parser.add_argument(
+        "model", metavar="MODEL", help="a model file: .pt, .pth, .pt2, .safetensors, .nir, .net, or .onnx of ours"
+    )
     parser.add_argument("--target", default="loihi2", metavar="CHIP", help="a neurocore chip (default loihi2)")
     parser.add_argument("--out", metavar="DIR", help="the artifact folder (default build/<model>-<target>)")
     parser.add_argument("--bits", type=int, metavar="B", help="weight bits, 2..8 (default 8)")
@@ -27,7 +29,7 @@ first difference."""
     parser.add_argument(
         "--also",
         metavar="FORM[,FORM]",
-        type=lambda text: tuple(part for part in text.split(",") if part),
+        type=lambda text: tuple(part.strip() for part in text.split(",") if part.strip()),
         default=(),
         help="forms to write besides nir, onnx and lava (an unknown name lists them all)",
     )
