@@ -263,6 +263,7 @@ _SAME = (
 #: Constants in the likeness of a tensor.
 _MADE: dict[str, Callable[..., Any]] = {
     "full_like": full_like,
+    "zero": zeros_like,
     "zeros_like": zeros_like,
     "ones_like": ones_like,
     "empty_like": empty_like,

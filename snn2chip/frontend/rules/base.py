@@ -126,13 +126,19 @@ class Call:
         return Stepped(NodeValue(chain.node, source.axes, at(step)), parts)
 
     def over_time(
-        self, current: Any, build: Build, lead: tuple[str, ...] = ("T", "B"), restarts: bool = False
+        self,
+        current: Any,
+        build: Build,
+        lead: tuple[str, ...] = ("T", "B"),
+        restarts: bool = False,
+        keeps: tuple[str, ...] = (),
     ) -> NodeValue:
         """All steps of a neuron that takes them in one call.
 
         Args:
             lead: the leading axes that it takes, such as ``("T", "B")``, ``("B", "T")`` or, merged, ``("TB",)``.
             restarts: whether every call starts from zero; else a second call would go on from the first.
+            keeps: the attributes in which the module leaves its last state, ``[B, ...]``: reading one is refused.
         """
         source = self._drive(current)
         self._check_lead(source, lead)
@@ -141,7 +147,10 @@ class Call:
         if not restarts and id(self.module) in self.trace.kept:
             raise GraphError("it is called twice: a neuron's state belongs to one place in the network")
         node = build(self.trace.builder, self.path, source.node)
-        self._begin(Chain(self.path, node, source.node, None), {})
+        chain = self._begin(Chain(self.path, node, source.node, None, dict.fromkeys(keeps, _unreadable)), {})
+        last, axes = at((self.trace.steps or 1) - 1), self.trace.result(node, ((layout.BATCH,),), self.trace.whole).axes
+        for name in keeps:
+            self.keep(name, StateValue(chain, name, axes, last))
         return NodeValue(node, source.axes, self.trace.whole)
 
     def kept(self, attribute: str) -> Any:
@@ -248,6 +257,13 @@ class Call:
         self.trace.kept[id(self.module)] = chain
         self.trace.chains.append(chain)
         return chain
+
+
+def _unreadable(builder: Builder, name: str, source: str) -> str:
+    raise GraphError(
+        f"{name!r}, the state that a neuron keeps after running all steps, is read: it stays inside the neuron, so use "
+        "what the neuron returns"
+    )
 
 
 def _owner(state: Any) -> Chain | None:

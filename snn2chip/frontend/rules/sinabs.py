@@ -31,14 +31,19 @@ _RESETS = "sinabs.activation.reset_mechanism"
 
 def _layer(call: Call) -> Any:
     """[B, T, ...] to [B, T, ...]."""
-    return call.over_time(call.args[0], _Layer(call), lead=("B", "T"))
+    return call.over_time(call.args[0], _Layer(call), lead=("B", "T"), keeps=_states(call.module))
 
 
 def _squeezed_layer(call: Call) -> Any:
     """[B * T, ...] to [B * T, ...]."""
     if call.module.num_timesteps > 0:
         call.steps(call.module.num_timesteps)
-    return call.over_time(call.args[0], _Layer(call), lead=("BT",))
+    return call.over_time(call.args[0], _Layer(call), lead=("BT",), keeps=_states(call.module))
+
+
+def _states(module: Any) -> tuple[str, ...]:
+    """The attributes in which it keeps its state; without tau_syn there is no synaptic current."""
+    return tuple(name for name in ("v_mem", "i_syn") if getattr(module, name, None) is not None)
 
 
 class _Layer:

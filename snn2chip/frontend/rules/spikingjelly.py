@@ -105,7 +105,11 @@ def _placed(call: Call, operation: Callable[[int], Op]) -> Any:
 
     (current,) = call.args
     if call.module.step_mode == "m":
-        return call.over_time(current, build, lead=("T", "B"))
+        spikes = call.over_time(current, build, lead=("T", "B"), keeps=("v",))
+        if getattr(call.module, "store_v_seq", False):
+            chain = call.trace.kept[id(call.module)]
+            call.keep("v_seq", StateValue(chain, "v_seq", spikes.axes, spikes.time))
+        return spikes
     kept = call.kept("v")
     if id(call.module) in call.trace.kept and not isinstance(kept, StateValue):
         raise GraphError("its potential is reset between the steps of one sample: reset it before the first one only")
