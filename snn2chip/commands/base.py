@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 #: Parsed options to an exit code.
@@ -20,3 +22,18 @@ def command(commands: Any, name: str, summary: str, execute: Execute, details: s
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     parser.set_defaults(execute=execute)
     return parser
+
+
+def check_reports(paths: Iterable[str | None], artifacts: Iterable[str | Path]) -> None:
+    """Before long work: UserError where a report cannot be written, or would change an artifact that is only read."""
+    from snn2chip import files
+    from snn2chip.errors import UserError
+
+    read = {folder: os.path.realpath(folder) for folder in artifacts}
+    for path in paths:
+        files.check_writable(path)
+        if path is None or path == "-":
+            continue
+        written = Path(os.path.realpath(path))  # a link is followed, as by what writes the report
+        if inside := [folder for folder, real in read.items() if written.is_relative_to(real)]:
+            raise UserError(f"{path}: it lies inside {inside[0]}, an artifact that is only read: name a file elsewhere")

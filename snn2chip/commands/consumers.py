@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from snn2chip.commands.base import command
-from snn2chip.commands.verify import check_reports
+from snn2chip.commands.base import check_reports, command
 
 if TYPE_CHECKING:
     from snn2chip.artifact import Artifact

@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from snn2chip.commands.base import command
-from snn2chip.commands.verify import check_reports
+from snn2chip.commands.base import check_reports, command
 
 
 def add(commands: Any) -> None:

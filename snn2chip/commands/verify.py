@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import os
-from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
-from snn2chip.commands.base import command
+from snn2chip.commands.base import check_reports, command
 
 
 def add(commands: Any) -> None:
@@ -32,21 +29,6 @@ def _execute(options: argparse.Namespace) -> int:
     artifacts = [folder for folder in (options.artifact, options.against) if folder]
     check_reports((options.json, options.html, options.environment), artifacts)
     return _compare(options) if options.against else _verify(options)
-
-
-def check_reports(paths: Iterable[str | None], artifacts: Iterable[str | Path]) -> None:
-    """Before long work: UserError where a report cannot be written, or would change an artifact that is only read."""
-    from snn2chip import files
-    from snn2chip.errors import UserError
-
-    read = {folder: os.path.realpath(folder) for folder in artifacts}
-    for path in paths:
-        files.check_writable(path)
-        if path is None or path == "-":
-            continue
-        written = Path(os.path.realpath(path))  # a link is followed, as by what writes the report
-        if inside := [folder for folder, real in read.items() if written.is_relative_to(real)]:
-            raise UserError(f"{path}: it lies inside {inside[0]}, an artifact that is only read: name a file elsewhere")
 
 
 def _verify(options: argparse.Namespace) -> int:

@@ -59,7 +59,7 @@ def open_checked(path: str | Path) -> h5py.File:
         raise UserError(f"{path}: this is not an HDF5 file, or it is damaged: write it again") from None
     try:
         _Check(path, path.stat().st_size).walk(file)
-    except BaseException:
+    except BaseException:  # Ctrl-C too: the caller gets no file that it could close
         file.close()
         raise
     return file
