@@ -5,17 +5,23 @@ Exit codes: 0 done, 1 a check did not hold, 2 bad usage or bad input, 130 interr
 
 from __future__ import annotations
 
+import _thread
 import argparse
 import errno
 import os
 import signal
 import sys
+import threading
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import snn2chip
 from snn2chip.commands import COMMANDS
 from snn2chip.commands.base import Execute
 from snn2chip.errors import Snn2chipError, UserError
+
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
 
 _INTERRUPTED = 130
 
@@ -62,6 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def entry() -> None:
     """The program: run one command and end with its exit code."""
+    sys.unraisablehook = _interrupt_again
     code = main()
     # What was asked for is done: Ctrl-C while Python takes itself down would only end in a traceback.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -70,6 +77,15 @@ def entry() -> None:
     # our code. The next `exec` clears the note.
     exec("")  # noqa: S102 - nothing is executed
     sys.exit(code)
+
+
+def _interrupt_again(unraisable: UnraisableHookArgs) -> None:
+    """Deliver a Ctrl-C that fell where Python can only print an exception and go on: a finalizer, a module's lock."""
+    if unraisable.exc_type is not KeyboardInterrupt:
+        sys.__unraisablehook__(unraisable)
+        return
+    # From within this hook it would be lost like the first one: it has to arrive after the hook has returned.
+    threading.Timer(0.01, _thread.interrupt_main).start()
 
 
 def _say(sentence: str, code: int) -> int:

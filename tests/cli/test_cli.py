@@ -317,6 +317,31 @@ def test_an_interrupt_inside_executed_text_still_ends_with_130(tmp_path: Path) -
     assert done.returncode == 130, done.stderr
 
 
+def test_an_interrupt_inside_a_finalizer_is_not_lost(tmp_path: Path) -> None:
+    """As when Ctrl-C falls into a weak reference's callback while modules load: Python prints it and goes on."""
+    (tmp_path / "program.py").write_text(
+        "import signal, time\n"
+        "from snn2chip import cli\n"
+        "class Interrupted:\n"
+        "    def __del__(self):\n"
+        "        signal.raise_signal(signal.SIGINT)\n"
+        "def execute(options):\n"
+        "    Interrupted()\n"
+        "    time.sleep(20)\n"
+        "    return 0\n"
+        "class Command:\n"
+        "    @staticmethod\n"
+        "    def add(commands):\n"
+        "        commands.add_parser('wait').set_defaults(execute=execute, debug=False)\n"
+        "cli.COMMANDS = (Command,)\n"
+        "cli.entry()\n"
+    )
+    done = subprocess.run([sys.executable, "-m", "program", "wait"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 130, done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stderr.startswith("snn2chip: interrupted"), done.stderr
+
+
 @pytest.mark.parametrize("delay", [0.2, 1.5, 3.0, 4.5, 6.0])
 def test_interrupting_an_export_leaves_the_old_artifact_whole(project: Path, tmp_path: Path, delay: float) -> None:
     """Ctrl-C at several moments, from start-up to the certificate."""
