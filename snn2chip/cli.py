@@ -5,7 +5,6 @@ Exit codes: 0 done, 1 a check did not hold, 2 bad usage or bad input, 130 interr
 
 from __future__ import annotations
 
-import _thread
 import argparse
 import errno
 import os
@@ -85,7 +84,8 @@ def _interrupt_again(unraisable: UnraisableHookArgs) -> None:
         sys.__unraisablehook__(unraisable)
         return
     # From within this hook it would be lost like the first one: it has to arrive after the hook has returned.
-    threading.Timer(0.01, _thread.interrupt_main).start()
+    main_thread = threading.main_thread().ident
+    threading.Timer(0.01, signal.pthread_kill, (main_thread, signal.SIGINT)).start()
 
 
 def _say(sentence: str, code: int) -> int:
