@@ -134,7 +134,7 @@ class Neurons:
         return memory
 
     def _unsaid(self, reason: str, better: str = "") -> GraphError:
-        mend = f"use profile {better}" if better else "with T = 1 it can be written"
+        mend = f"use profile {better}" if better else "the forms onnx and lava can"
         return GraphError(f"over T = {self.steps} steps NIR cannot say it: {reason}: {mend}")
 
     def _counted(self, layer: Layer, potential: Value) -> Value:

@@ -90,6 +90,16 @@ class Builder:
         """The nodes of one kind of operation, in graph order."""
         return tuple(name for name, node in self._nodes.items() if isinstance(node.op, kind))
 
+    def depends(self, name: str, on: str) -> bool:
+        """Whether what a node yields is computed from what another yields."""
+        reached, waiting = set[str](), [name]
+        while waiting:
+            node = waiting.pop()
+            if node not in reached:
+                reached.add(node)
+                waiting += self.sources(node)
+        return on in reached
+
     def _bound_again(self) -> None:
         """All signals anew, for a new T or a changed node."""
         for node in self._nodes.values():

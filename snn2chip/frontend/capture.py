@@ -24,8 +24,8 @@ from snn2chip.frontend.exported import capture_exported
 from snn2chip.frontend.output import finish
 from snn2chip.frontend.snapshot import Snapshot, unchanged
 from snn2chip.frontend.stepping import run_steps
-from snn2chip.frontend.trace import Scope, Trace, input_value
-from snn2chip.frontend.tracing import BelowError, Traced, located, tracing, users_line, wrapped
+from snn2chip.frontend.trace import Scope, Trace, input_value, qualified_name
+from snn2chip.frontend.tracing import BelowError, Traced, check_hooks, located, tracing, users_line, wrapped
 from snn2chip.frontend.values import DynamicsError, InitialState, StateValue
 from snn2chip.graph import Graph
 from snn2chip.ops import Scale
@@ -38,8 +38,12 @@ LAYOUTS: tuple[Axes, ...] = (
     ((BATCH, TIME),),
     ((TIME, BATCH),),
 )
-#: Wrappers around a model, and where they keep it.
-_WRAPPERS = {"OptimizedModule": "_orig_mod", "DataParallel": "module", "DistributedDataParallel": "module"}
+#: PyTorch's own wrappers around a model, and where they keep it.
+_WRAPPERS = {
+    "torch._dynamo.eval_frame.OptimizedModule": "_orig_mod",
+    "torch.nn.parallel.data_parallel.DataParallel": "module",
+    "torch.nn.parallel.distributed.DistributedDataParallel": "module",
+}
 #: Lengths of the batch axis to choose from: primes that no other axis is likely to have.
 _BATCHES = (101, 103, 107, 109, 113, 127)
 
@@ -137,7 +141,12 @@ def _explained(refusal: UserError, steps: int | None) -> UserError:
 
 
 def _unwrapped(model: Any) -> Any:
-    while (attribute := _WRAPPERS.get(type(model).__name__)) and hasattr(model, attribute):
+    """The model in PyTorch's wrappers, which change nothing but by hooks; a class derived from one may do anything."""
+    while attribute := _WRAPPERS.get(qualified_name(type(model))):
+        try:
+            check_hooks(model)
+        except GraphError as error:
+            raise GraphError(f"the wrapper {type(model).__name__}: {error}") from None
         model = getattr(model, attribute)
     return model
 
@@ -169,12 +178,11 @@ class _Given:
 def _confirmed(given: _Given, model: nn.Module, lead: Axes, before: Snapshot) -> Graph:
     """The graph, once a second call with another batch has been seen to mean the same."""
     first, second, *_ = given.batches()
-    digests: dict[int, Any] = {}
-    graph = _run(given, model, lead, before, Trace(given.builder(), first, digests=digests))
+    graph = _run(given, model, lead, before, Trace(given.builder(), first))
     changed = before.changed()
     before.restore(memories=False)
     try:
-        again: str = _run(given, model, lead, before, Trace(given.builder(), second, digests=digests)).digest
+        again: str = _run(given, model, lead, before, Trace(given.builder(), second)).digest
     except UserError as error:
         again = str(error)
     if again == graph.digest:
@@ -228,7 +236,7 @@ class _Calls:
         try:
             with tracing(self.trace, self.model):
                 self._returned = self.model(self.image, *given, *self._carried())
-                return [leaf.value for leaf in pytree.tree_leaves(self._returned) if isinstance(leaf, Traced)]
+                return _values(self._returned)
         except BelowError as error:
             raise _ForwardError(f"{type(self.model).__name__}: {error}") from None
         except UserError:
@@ -248,7 +256,14 @@ class _Calls:
             rest = list(rest[0])
         elif len(rest) > 1 and self.omitted == 1:
             rest = [tuple(rest)]
-        return rest if len(rest) == self.omitted and not _holds_states(first) else ()
+        if len(rest) != self.omitted or _holds_states(first):
+            return ()
+        self.trace.carried = range(len(_values(first)), len(_values(self._returned)))
+        return rest
+
+
+def _values(returned: Any) -> list[Any]:
+    return [leaf.value for leaf in pytree.tree_leaves(returned) if isinstance(leaf, Traced)]
 
 
 def _holds_states(returned: Any) -> bool:

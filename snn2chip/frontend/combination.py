@@ -71,14 +71,22 @@ def channel_values(trace: Trace, constant: Any, value: Combination) -> Array:
         raise LayoutError("a constant has more axes than the tensor that it meets")
     lengths = trace.lengths(value)
     _check_fits(real.shape, lengths)
-    if real.size and (real == real.reshape(-1)[0]).all():
-        return frozen(real.reshape(-1)[0])
-    shape = (1,) * (len(lengths) - real.ndim) + real.shape
-    varied = [k for k, length in enumerate(shape) if length != 1]
+    found = _without_copies(real.reshape((1,) * (len(lengths) - real.ndim) + real.shape))
+    varied = [k for k, length in enumerate(found.shape) if length != 1]
+    if not varied:
+        return frozen(found.reshape(()))
     channels = trace.builder.shape(value.like)[0]
-    if len(varied) != 1 or value.axes[varied[0]] != (0,) or shape[varied[0]] != channels:
+    if len(varied) != 1 or value.axes[varied[0]] != (0,) or found.size != channels:
         raise GraphError(f"a constant of shape {real.shape} meets {lengths}: only one number, or one a channel, can")
-    return frozen(real.reshape(-1))
+    return frozen(found.reshape(-1))
+
+
+def _without_copies(values: Array) -> Array:
+    """Every axis along which the values are all the same, with a length of 1."""
+    for axis in range(values.ndim):
+        one = values.take([0], axis) if values.size else values
+        values = one if (values == one).all() else values
+    return values
 
 
 def _check_fits(constant: tuple[int, ...], lengths: tuple[int, ...]) -> None:

@@ -21,7 +21,7 @@ import numpy as np
 
 from snn2chip.errors import GraphError
 from snn2chip.frontend.combination import PotentialError, combination, materialised, scaled, times, total
-from snn2chip.frontend.recurrence import ZERO, Potential, Recurrence, Terms, equal, recurrence
+from snn2chip.frontend.recurrence import ZERO, Potential, Recurrence, Terms, equal, recurrence, separated
 from snn2chip.frontend.trace import Trace
 from snn2chip.frontend.values import (
     EVERY,
@@ -83,13 +83,14 @@ class WrittenNeuron(Chain):
             return frozen(np.broadcast_to(np.asarray(values, dtype=np.float64), channels))
 
         gain, levels = self.potential.gain, self.threshold.levels
-        found = self.recurrence or Recurrence(np.ones(()), ZERO, "subtract", self.threshold.step)
-        first, step, decay = each(self.threshold.first / gain), each(self.threshold.step / gain), each(found.decay)
-        delayed = found.reset == "subtract" and not equal(found.taken, found.decay * self.threshold.step)
-        if delayed:  # what a spike takes is not subject to the leak
-            if levels > 1 and not equal(found.taken, self.threshold.step):
+        one = self.threshold.first if levels == 1 else self.threshold.step  # what one spike takes, as a rule
+        found = self.recurrence or Recurrence(np.ones(()), ZERO, "subtract", one)
+        delayed = found.reset == "subtract" and not equal(found.taken, found.decay * one)
+        if delayed:  # what a spike takes is another number, or not subject to the leak
+            if levels > 1 and not equal(found.taken, one):
                 raise DynamicsError(f"the neuron {self.label!r} subtracts another step than that of its levels")
-            step = each(found.taken / gain)
+            one, delayed = found.taken, bool(np.any(found.decay != 1))
+        first, step, decay = each(self.threshold.first / gain), each(one / gain), each(found.decay)
         level = np.allclose(first, step, rtol=_LEVEL_TOLERANCE, atol=0) and not self.threshold.strict
         if level and found.reset == "subtract" and (decay == 1).all():
             return MultiLevelIF(step, levels)
@@ -167,12 +168,16 @@ def _multiple(trace: Trace, node: str) -> tuple[str, int]:
 def _begun(trace: Trace, value: Combination, threshold: Threshold, label: str) -> WrittenNeuron:
     """A neuron at its first step: its potential is what it reads."""
     if len(value.terms) != 1:
-        raise DynamicsError(_UNKNOWN)
+        raise _unknown(trace, value, label)
     ((term, gain),) = value.terms.items()
     if isinstance(term, Product) or term[1].when not in (When.EVERY, When.STEP) or term[1].step:
-        raise DynamicsError(_UNKNOWN)
+        raise _unknown(trace, value, label)
     if not (gain > 0).all():
         raise DynamicsError("a neuron fires where its input is low, not where it is high")
+    if not (np.asarray(threshold.first) > 0).all():
+        raise DynamicsError(
+            "a neuron fires without any input: its threshold, less what is added to it, is not positive"
+        )
     potential = Potential(term[0], gain, value.terms)
     neuron = WrittenNeuron(label, "", term[0], 1, label=label, threshold=threshold, potential=potential)
     shape = trace.builder.shape(term[0])
@@ -181,15 +186,27 @@ def _begun(trace: Trace, value: Combination, threshold: Threshold, label: str) -
     return neuron
 
 
+def _unknown(trace: Trace, value: Combination, label: str) -> DynamicsError:
+    """Why a potential is that of no neuron."""
+    for chain in _written(trace):
+        read = {t: c for t, c in value.terms.items() if isinstance(t, Product) or t[0] != chain.node}
+        if chain.label == label:
+            trace.check_forward(chain.node, replace(value, terms=read))
+    return DynamicsError(_UNKNOWN)
+
+
 def _continued(trace: Trace, value: Combination, threshold: Threshold, label: str) -> WrittenNeuron | None:
     """The neuron of whose next step this is the potential."""
     for chain in _written(trace):
         if chain.label != label:
             continue
         known = chain.recurrence
-        found = recurrence(
-            chain.potential, value.terms, chain.latest + 1, chain.node, None if known is None else known.fade
-        )
+        fade = None if known is None else known.fade
+        decay = known.decay if known is not None and np.any(known.fade) else None
+        found = recurrence(chain.potential, value.terms, chain.latest + 1, chain.node, fade, decay)
+        if chain.latest == 1 and (found is None or known is None or not known.equals(found)):
+            apart = separated(chain.potential, value.terms, chain.node)
+            known, found = (apart, apart) if apart is not None else (known, found)
         if found is None:
             continue
         if not chain.threshold.equals(threshold):

@@ -33,8 +33,8 @@ FORMS: Mapping[str, str] = {
 }
 _DTYPES = {"weight": np.int8, "unit": np.float64}
 _MALFORMED = (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, IndexError)
-
-
+#: What the note of a graph holds in any case, and nobody else's metadata.
+_PARTS = ('"profile"', '"graph"', '"steps"')
 _MEND = "export the network anew, or delete the note to have the nodes read as they are"
 
 
@@ -109,9 +109,8 @@ def read_note(group: h5py.Group) -> dict[str, Any]:
     note = _stored_note(group)
     if note is None:
         return {}
-    text = as_text(note[()]) if isinstance(note, h5py.Dataset) and note.shape is not None else None
     try:
-        facts: Any = json.loads(text or "")
+        facts: Any = json.loads(_text(note))
     except (ValueError, RecursionError):
         facts = None
     if not isinstance(facts, dict):
@@ -122,9 +121,19 @@ def read_note(group: h5py.Group) -> dict[str, Any]:
 
 
 def _stored_note(group: h5py.Group) -> object:
-    """The note as it lies in the file, or None."""
+    """The note as it lies in the file, or None. Raises: NoteError where it lies there under a name that is not its."""
     metadata = group.get("metadata")
-    return metadata.get("snn2chip") if isinstance(metadata, h5py.Group) else None
+    if not isinstance(metadata, h5py.Group):
+        return None
+    for key in metadata if "snn2chip" not in metadata else ():
+        if all(part in _text(metadata[key]) for part in _PARTS):
+            raise NoteError(f"its note 'snn2chip' is damaged, for it is called {shown(key)}: {_MEND}")
+    return metadata.get("snn2chip")
+
+
+def _text(entry: object) -> str:
+    """The text of an entry; empty where it is none."""
+    return (as_text(entry[()]) if isinstance(entry, h5py.Dataset) and entry.shape is not None else None) or ""
 
 
 def _tensors(document: Mapping[str, Any], root: h5py.Group) -> Iterator[tuple[str, Array]]:

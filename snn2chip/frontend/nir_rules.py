@@ -7,11 +7,12 @@ from collections.abc import Callable
 
 import numpy as np
 
+from snn2chip.errors import GraphError
 from snn2chip.frontend import nir_neurons as neurons
 from snn2chip.frontend.hdf5_record import check_features, shown
 from snn2chip.frontend.nir_document import COMMON, NirNode
 from snn2chip.frontend.nir_neurons import Context
-from snn2chip.graph import Array, Kind, Op, frozen
+from snn2chip.graph import Array, Kind, frozen
 from snn2chip.ops import Add, AvgPool2d, BatchNorm2d, Conv2d, Flatten, Linear, Readout, Scale, SumPool2d
 
 Pair = tuple[int, int]
@@ -19,8 +20,6 @@ Pair = tuple[int, int]
 Rule = Callable[[Context, NirNode, str], str]
 #: A sum takes that many inputs at once.
 _MOST_TERMS = Add.arity.stop - 1
-#: Features of a flat tensor whose synapses, one each, are written as a matrix.
-_LARGEST_DIAGONAL = 4096
 
 
 def apply(context: Context, node: NirNode, outputs: dict[str, str]) -> str:
@@ -39,32 +38,20 @@ def _sum(context: Context, node: NirNode, sources: list[str]) -> str:
     """Several edges into one node add up; spikes that meet currents become currents."""
     builder = context.builder
     if len({builder.kind(source) for source in sources}) > 1:
-        sources = [_as_current(context, node, source) for source in sources]
+        name = f"{node.path}.sum.current"
+        sources = [s if builder.kind(s) is Kind.CURRENT else _as_current(context, node, name, s) for s in sources]
     while len(sources) > 1:
         total = builder.add(f"{node.path}.sum", Add(), tuple(sources[:_MOST_TERMS]))
         sources = [total, *sources[_MOST_TERMS:]]
     return sources[0]
 
 
-def _as_current(context: Context, node: NirNode, source: str) -> str:
-    if context.builder.kind(source) is Kind.CURRENT:
-        return source
-    weights = np.ones(context.builder.shape(source)[0])
-    return _one_to_one(context, node, f"{node.path}.sum.current", source, weights)
-
-
-def _one_to_one(context: Context, node: NirNode, name: str, source: str, weights: Array) -> str:
-    """A synapse from each neuron to one target: ``y[c] = weights[c] * s[c]``."""
-    shape = context.builder.shape(source)
-    if len(shape) == 3:
-        synapses: Op = Conv2d(frozen(weights.reshape(-1, 1, 1, 1)), groups=shape[0])
-    elif shape[0] <= _LARGEST_DIAGONAL:
-        synapses = Linear(frozen(np.diag(weights)))
-    else:
-        raise node.refusal(
-            f"needs a synapse for each of {shape[0]} flat spikes: at most {_LARGEST_DIAGONAL} can have one"
-        )
-    return context.builder.add(name, synapses, (source,))
+def _as_current(context: Context, node: NirNode, name: str, source: str, weights: Array | None = None) -> str:
+    """A synapse from each neuron to one target, of weight 1 or `weights` ``[C]``."""
+    try:
+        return context.builder.as_current(source, name, weights)
+    except GraphError as error:
+        raise node.refusal(f"needs a synapse for each spike, and {error}") from None
 
 
 def _pass_on(context: Context, node: NirNode, source: str) -> str:
@@ -173,7 +160,7 @@ def _scale(context: Context, node: NirNode, source: str) -> str:
         scale = Scale(float(factors[0]) if uniform else frozen(factors))
         return context.builder.add(node.path, scale, (source,))
     if spikes:  # what is not positive is no spike any more
-        return _one_to_one(context, node, node.path, source, factors)
+        return _as_current(context, node, node.path, source, factors)
     norm = BatchNorm2d(frozen(factors), frozen(np.zeros_like(factors)))
     return context.builder.add(node.path, norm, (source,))
 

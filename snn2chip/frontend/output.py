@@ -50,7 +50,8 @@ def _chosen(trace: Trace, returned: Sequence[Any], output: int | None, loops: in
         if not 0 <= output < len(returned):
             raise GraphError(f"it returns {len(returned)} tensors, but output {output} was asked for")
         return _tensor(trace, returned[output], loops)
-    read = [value for value in returned if isinstance(value, NodeValue) or _is_tensor(value, loops)]
+    tensors = [k for k, value in enumerate(returned) if isinstance(value, NodeValue) or _is_tensor(value, loops)]
+    read = [returned[k] for k in tensors if k not in trace.carried] or [returned[k] for k in tensors]
     candidates = read or [value for value in returned if isinstance(value, (StateValue, Combination))]
     opaque = [value for value in returned if isinstance(value, Opaque)]
     if not candidates and opaque:

@@ -54,12 +54,15 @@ def equal(first: Any, second: Any) -> bool:
     return bool(np.allclose(first, second, rtol=TOLERANCE, atol=TOLERANCE * 1e-3))
 
 
-def recurrence(before: Potential, terms: Terms, step: int, spikes: str, fade: Array | None) -> Recurrence | None:
+def recurrence(
+    before: Potential, terms: Terms, step: int, spikes: str, fade: Array | None, decay: Array | None = None
+) -> Recurrence | None:
     """How `terms`, at `step`, follow from `before`; None where they do not.
 
     Args:
         spikes: the node whose spikes reset the potential, which also names its cleared potential; "" where none does.
         fade: that of the steps before, where it is known.
+        decay: the leak, where it is known.
     """
     rest = dict(terms)
     spiked = rest.pop((spikes, at(step - 1)), ZERO)
@@ -69,13 +72,29 @@ def recurrence(before: Potential, terms: Terms, step: int, spikes: str, fade: Ar
             return None  # reset to something else than 0
         decay, reset, taken = -cleared, "zero", ZERO
     else:
-        found = _decay(before, rest, step)
+        found = _decay(before, rest, step) if decay is None else decay
         if found is None:
             return None
         decay, reset = found, "subtract" if np.any(spiked) else "none"
         taken = -spiked
     faded = _fade(before, _less(rest, before.terms, decay), step, fade)
     return None if faded is None else Recurrence(decay, faded, reset, taken)  # type: ignore[arg-type]
+
+
+def separated(before: Potential, terms: Terms, spikes: str) -> Recurrence | None:
+    """How `terms`, at step 2, follow from `before`, at step 1, where both leak and synaptic current fade.
+
+    Step 1 shows their sum alone. From step 2 on, what the spikes of step 0 took shows the leak.
+    """
+    taken = before.terms.get((spikes, at(0)))
+    if taken is None or not taken.all():
+        return None
+    time = EVERY if (before.source, EVERY) in before.terms else at(0)
+    decay: Array = terms.get((spikes, at(0)), ZERO) / taken
+    start = Potential(before.source, before.gain, {(before.source, time): before.gain})
+    first = recurrence(start, before.terms, 1, spikes, None, decay)
+    second = None if first is None else recurrence(before, terms, 2, spikes, first.fade, decay)
+    return second if first is not None and second is not None and first.equals(second) else None
 
 
 def _decay(before: Potential, rest: Terms, step: int) -> Array | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -45,7 +45,7 @@ def run_steps(
     chains, written = len(trace.chains), any(isinstance(chain, WrittenNeuron) for chain in trace.chains)
     for number in range(1, trace.steps or 1):
         trace.repeated = number
-        returned.append(_repeated(step, _carried(returned[-1], states, written), number))
+        returned.append(_repeated(step, _carried(trace, returned[-1], states), number))
         if len(trace.chains) != chains or any(chain.calls != number + 1 for chain in trace.chains):
             raise DynamicsError(f"its call number {number + 1} runs other neurons than the first: {_mend(omitted)}")
         if not written:
@@ -98,19 +98,27 @@ def _repeated(step: Step, states: Sequence[Any], number: int) -> Sequence[Any]:
         raise GraphError(f"its call number {number + 1} fails, unlike the first: {error}") from None
 
 
-def _carried(returned: Sequence[Any], states: Sequence[InitialState], written: bool) -> Sequence[Any]:
+def _carried(trace: Trace, returned: Sequence[Any], states: Sequence[InitialState]) -> Sequence[Any]:
     """The new states: those of known neurons are found by their neurons, the others are returned potentials."""
     free = [state for state in states if state.chain is None]
     names = ", ".join(repr(state.name) for state in free)
-    if free and not written:
+    driving = {chain.source for chain in trace.chains if isinstance(chain, WrittenNeuron)}
+    if free and not driving:
         raise DynamicsError(f"no neuron takes over the states {names} that it is given: {_MEND}")
-    found = [value for value in returned if isinstance(value, Combination)]
+    found = [k for k, value in enumerate(returned) if isinstance(value, Combination) or _drives(value, driving)]
     if free and len(found) != len(free):
         raise DynamicsError(
             f"it takes the states {names} and returns {len(found)} potentials: it must return each state"
         )
-    potentials = iter(found)
+    if free:
+        trace.carried = found
+    potentials = (returned[k] for k in found)
     return [next(potentials) if state.chain is None else InitialState(state.name) for state in states]
+
+
+def _drives(value: Any, driving: Collection[str]) -> bool:
+    """Whether a tensor is what a neuron reads: a potential, or synaptic current, from which nothing was taken yet."""
+    return isinstance(value, NodeValue) and value.node in driving
 
 
 def _check_same(first: Sequence[Any], later: Sequence[Any], number: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Collection, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,10 +20,12 @@ from snn2chip.frontend.values import (
     SEQUENCE,
     Chain,
     Combination,
+    DynamicsError,
     Floored,
     InitialState,
     NodeValue,
     Opaque,
+    Product,
     StateValue,
     Time,
     Value,
@@ -64,8 +66,8 @@ class Trace:
         spikes: what comparisons of potentials with thresholds have been found to be.
         repeated: which call of a model that runs one step this is, from 0.
         absorbed: nodes that turned out to be part of a neuron.
+        carried: which of the tensors that a call returned were passed to the next as its states.
         owned: what the model calls the memory that its tensors lie in, by address.
-        digests: of parameters that were met, with the tensor and its version, by its id.
     """
 
     builder: Builder
@@ -76,10 +78,10 @@ class Trace:
     kept: dict[int, Chain] = field(default_factory=dict)
     repeated: int = 0
     absorbed: set[str] = field(default_factory=set)
+    carried: Collection[int] = ()
     owned: Mapping[int, str] = field(default_factory=dict)
     spikes: dict[Hashable, tuple[str, Time]] = field(default_factory=dict)
     _interned: dict[Hashable, str] = field(default_factory=dict)
-    digests: dict[int, tuple[torch.Tensor, int, bytes]] = field(default_factory=dict)
 
     def fix_steps(self, steps: int) -> None:
         """Say that the network runs `steps` steps; GraphError where it was said otherwise before."""
@@ -110,7 +112,7 @@ class Trace:
             return value.like
         if isinstance(value, Floored):
             return value.value.like
-        raise GraphError(f"the state {value.name!r} is used for something else than as the state of a neuron")
+        raise _used(value)
 
     def lengths(self, value: Value) -> tuple[int, ...]:
         """The shape of the tensor."""
@@ -143,7 +145,7 @@ class Trace:
     def membrane(self, state: StateValue | InitialState) -> NodeValue:
         """A state as a tensor of the graph, where it is one; GraphError for potentials that are reset."""
         if isinstance(state, InitialState):
-            raise GraphError(f"the state {state.name!r} is used for something else than as the state of a neuron")
+            raise _used(state)
         chain, build = state.chain, state.chain.membranes.get(state.part)
         if build is None:
             raise GraphError(
@@ -155,16 +157,29 @@ class Trace:
         chain.read = True
         return NodeValue(node, state.axes, state.time)
 
-    def digest(self, tensor: torch.Tensor | None) -> bytes:
-        """Tells parameters apart by their values (an effective weight is a new tensor at every call)."""
+    def check_forward(self, neuron: str, given: Value) -> None:
+        """DynamicsError where what a neuron is given at one step depends on its own spikes of another."""
+        nodes = [given.node] if isinstance(given, NodeValue) else []
+        if isinstance(given, Combination):
+            nodes = [term[0] for term in given.terms if not isinstance(term, Product)]
+        for node in nodes:
+            if self.builder.depends(node, neuron):
+                raise DynamicsError(
+                    f"the neuron {neuron!r} reads {node!r}, which depends on what {neuron!r} gave before: a recurrent "
+                    "network, or a neuron that is called twice a step, is not supported"
+                )
+
+    @staticmethod
+    def digest(tensor: torch.Tensor | None) -> bytes:
+        """Tells parameters apart by their bits, read anew at each use.
+
+        An effective weight is a new tensor at every call, and ``weight.data`` changes without a new tensor or version.
+        """
         if tensor is None:
             return b""
-        known = self.digests.get(id(tensor))
-        if known is None or known[1] != tensor._version:
-            state = hashlib.blake2b(repr((tensor.dtype, tuple(tensor.shape))).encode())
-            state.update(np.ascontiguousarray(array(tensor)).data)
-            self.digests[id(tensor)] = known = (tensor, tensor._version, state.digest())
-        return known[2]
+        state = hashlib.blake2b(repr((tensor.dtype, tuple(tensor.shape))).encode())
+        state.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+        return state.digest()
 
     def whole_features(self, value: NodeValue) -> tuple[Axes, Axes]:
         """(leading axes, feature axes); LayoutError unless there is a batch, and all features are there, in order."""
@@ -213,6 +228,13 @@ class Trace:
         if self.builder.kind(node) is Kind.CURRENT:
             return node
         return self.once((name, node, "current"), lambda: self.builder.as_current(node, f"{name}.current"))
+
+
+def _used(state: InitialState) -> GraphError:
+    return GraphError(
+        f"the state {state.name!r} is used for something else than as the state of a neuron: layers that read what an "
+        "earlier step gave make a network recurrent, which is not supported"
+    )
 
 
 def qualified_name(kind: type) -> str:

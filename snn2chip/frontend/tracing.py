@@ -146,6 +146,8 @@ class _Dispatch:
             # A state that arithmetic goes on from is zero at first.
             plain_args, plain_kwargs = pytree.tree_map_only(InitialState, lambda _: _ZERO, (plain_args, plain_kwargs))
             symbols = [value for value in symbols if not isinstance(value, InitialState)]
+        if base in ARITHMETIC and symbols:
+            plain_args, plain_kwargs = _rounded((plain_args, plain_kwargs), traced)
         if not symbols:
             return self._constant(args, plain_args, plain_kwargs, traced)
         if self._name in SETTERS:
@@ -209,7 +211,8 @@ class _Dispatch:
             raise GraphError("out= is not supported: use the result")
         handler = FUNCTIONS.get(name) or FUNCTIONS.get(name.removeprefix("aten."))
         if handler is None:
-            raise GraphError(f"{name} is not supported")
+            why = ": recurrent networks are not" if name.startswith(("lstm", "gru", "rnn_")) else ""
+            raise GraphError(f"{name} is not supported{why}")
         try:
             bound = _signature(handler).bind(self._trace, *args, **kwargs)
         except TypeError as error:
@@ -254,6 +257,12 @@ def wrapped(trace: Trace, result: Any, memory: _Memory | None = None, dtype: tor
 
 def _plain(leaf: Any) -> Any:
     return leaf.value if isinstance(leaf, Traced) else leaf
+
+
+def _rounded(arguments: Any, traced: list[Traced]) -> Any:
+    """Python's numbers as PyTorch computes with them: rounded to the precision of the tensors that they meet."""
+    dtype = torch.float64 if any(tensor.dtype == torch.float64 for tensor in traced) else torch.float32
+    return pytree.tree_map_only(float, lambda number: torch.as_tensor(number, dtype=dtype), arguments)
 
 
 @functools.cache
@@ -309,7 +318,7 @@ def tracing(trace: Trace, model: nn.Module) -> Iterator[None]:
         path = paths.get(id(module), f"<{type(module).__name__}>")
         trace.scopes.append(Scope.of(path, module))
         try:
-            _check_hooks(module)
+            check_hooks(module)
             rule = rule_for(module)
             if rule is None:
                 return original(module, *args, **kwargs)
@@ -335,7 +344,8 @@ def _given_type(arguments: Any) -> torch.dtype:
     return next((dtype for dtype in found if dtype.is_floating_point), torch.float32)
 
 
-def _check_hooks(module: nn.Module) -> None:
+def check_hooks(module: nn.Module) -> None:
+    """GraphError where the module does more than its forward."""
     if isinstance(module, torch.jit.ScriptModule):
         raise GraphError("it is TorchScript, which cannot be traced: give the module that it was made from")
     before, after = module._forward_pre_hooks, module._forward_hooks

@@ -11,13 +11,9 @@ from snn2chip.nn.neurons import MultiLevelIF, QuantizedReLU
 from snn2chip.nn.thresholds import Threshold
 from snn2chip.nn.vgg import VGG, vgg, vgg11, vgg16
 
-# What a torch.fx tracer must not look into: each has one meaning in integers.
-LEAF_MODULES = (MultiLevelIF, QuantizedReLU, DirectEncoding, Readout)
-
 __all__ = [
     "ARCHITECTURES",
     "FORMAT",
-    "LEAF_MODULES",
     "VGG",
     "DirectEncoding",
     "MSBlock",

@@ -281,7 +281,7 @@ def test_a_loop_whose_sums_could_round_is_refused() -> None:
             "a reset to zero leaves is no sum of what was there: use profile",
         ),
         ("composed", lambda: ecosystem.leaky_binary(3), "leaves to its readers how a leak is computed"),
-        ("composed", lambda: ecosystem.held_up(3), "has no floor under its potential: with T = 1 it can be written"),
+        ("composed", lambda: ecosystem.held_up(3), "has no floor under its potential: the forms onnx and lava can"),
         ("composed", lambda: kept("zero", False, 4096), "which is reset to zero, has 3 levels"),
         ("composed", lambda: ecosystem.largest_currents(3), "it takes maxima of currents"),
     ],

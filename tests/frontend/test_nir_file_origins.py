@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import h5py
 import nir
 import norse.torch as norse
 import numpy as np
@@ -13,7 +14,7 @@ import pytest
 import torch
 from torch import nn
 
-from snn2chip import interpreter
+from snn2chip import frontend, interpreter
 from snn2chip.errors import GraphError
 from snn2chip.exporters.nir_form import NirExporter
 from snn2chip.frontend.nir_file import read_nir
@@ -130,3 +131,21 @@ def test_notes_of_others_are_not_believed(note: str, tmp_path: Path) -> None:
     with pytest.raises(GraphError, match="give --steps"):
         read_nir(path, ImportOptions(dt=DT))
     assert read_nir(path, ImportOptions(dt=DT, steps=3)).steps == 3
+
+
+@pytest.mark.parametrize("key", ["snn2chiq", "SNN2CHIP", "x"])
+def test_our_note_under_a_damaged_name_is_no_foreign_file(key: str, tmp_path: Path) -> None:
+    path = exported(NETWORKS["sequential"](), tmp_path)
+    with h5py.File(path, "r+") as file:
+        file.move("node/metadata/snn2chip", f"node/metadata/{key}")
+    with pytest.raises(GraphError, match=f"its note 'snn2chip' is damaged, for it is called '{key}': export") as caught:
+        frontend.load(path, ImportOptions(largest=16))
+    assert str(caught.value).startswith(f"{path}: ")
+
+
+def test_a_file_whose_note_was_deleted_is_read_as_it_is(tmp_path: Path) -> None:
+    path = exported(NETWORKS["sequential"](), tmp_path)
+    with h5py.File(path, "r+") as file:
+        del file["node/metadata/snn2chip"]
+        file["node/metadata/author"] = '{"profile": "somebody", "steps": 3}'
+    assert not frontend.load(path, ImportOptions(largest=16, steps=3)).integer

@@ -98,7 +98,7 @@ def div(trace: Trace, input: Any, other: Any, rounding_mode: str | None = None) 
     """``x / constant``, rounded down or not at all."""
     if rounding_mode not in (None, "floor") or not is_constant(other):
         raise GraphError("only a division by a constant, rounded down or not at all, is supported")
-    quotient = mul(trace, input, 1.0 / torch.as_tensor(other, dtype=torch.float64))
+    quotient = mul(trace, input, 1.0 / torch.as_tensor(other).double())
     return quotient if rounding_mode is None else floor(trace, quotient)
 
 
@@ -186,7 +186,8 @@ def clamp(trace: Trace, input: Any, min: Any = None, max: Any = None) -> Any:
     """``clamp`` to ``0 .. N``, before or after `floor`: the spike counts of a multi-level neuron."""
     low, high = (None if bound is None else float(bound) for bound in (min, max))
     if low != 0 or high is None or not high.is_integer() or not 1 <= high <= 255:
-        raise GraphError(f"clamp to {min}..{max} is supported for spike counts only, 0..N with a whole number N")
+        bounds = "..".join("" if bound is None else f"{bound:g}" for bound in (low, high))
+        raise GraphError(f"clamp to {bounds} is supported for spike counts only, 0..N with a whole number N")
     if isinstance(input, Floored):
         return _graded(trace, replace(input, levels=int(high)))
     found = combination(trace, input)

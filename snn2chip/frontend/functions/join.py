@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import torch
+
 from snn2chip.errors import GraphError
 from snn2chip.frontend import axes as layout
 from snn2chip.frontend.axes import LayoutError
@@ -18,6 +20,11 @@ from snn2chip.ops import Concat
 
 def cat(trace: Trace, tensors: Any, dim: int = 0) -> Any:
     """``torch.cat``: along channels; along an axis of length 1, or the batch, the steps of one tensor."""
+    if any(isinstance(value, torch.Tensor) for value in tensors):
+        raise GraphError(
+            "it joins a constant to what depends on the input: leave it out; where it stands for what an earlier step "
+            "gave, the network is recurrent, which is not supported"
+        )
     tensors = [shaped(value) for value in tensors]
     first, rank = tensors[0], len(tensors[0].axes)
     at, lead = layout.position(dim, rank), layout.split_lead(first.axes)[0]

@@ -109,6 +109,10 @@ def matmul(trace: Trace, input: Any, other: Any) -> NodeValue:
     """``x @ W`` with a constant matrix W."""
     if isinstance(other, torch.Tensor) and other.ndim == 2:
         return linear(trace, input, other.t())
+    if isinstance(input, torch.Tensor) or isinstance(other, torch.Tensor):
+        raise GraphError(
+            "a matrix product is supported as x @ W, of [..., features] with a constant matrix W behind it"
+        )
     raise GraphError("a product of two tensors that both depend on the input is not supported")
 
 
@@ -129,6 +133,10 @@ def batch_norm(
     eps: float = 1e-5,
 ) -> NodeValue:
     """``F.batch_norm`` with the statistics of training."""
+    if training and running_mean is not None:
+        raise GraphError(
+            "batch normalisation is in training mode, where it depends on the batch: leave that to .eval()"
+        )
     if training or running_mean is None or running_var is None:
         raise GraphError("batch normalisation keeps no running statistics: train with track_running_stats=True")
     mean, variance = array(running_mean), array(running_var)

@@ -135,6 +135,10 @@ def setitem(trace: Trace, target: Any, index: Any, value: Any) -> Shaped:
     """``record[t] = spikes``: a tensor that was made for T steps is filled with them, one after the other."""
     if isinstance(index, (NodeValue, Combination)):  # x[mask] = number
         return where(trace, index, value, target)  # type: ignore[no-any-return]
+    if isinstance(value, (bool, int, float)):
+        raise GraphError(
+            "it sets a part of a tensor to a number: only record[t] = step t, and x[mask] = number, can be"
+        )
     step = value if isinstance(value, StateValue) else signal_value(trace, value)
     index = _whole_index(trace, index, len(step.axes))
     if isinstance(target, (NodeValue, StateValue)):

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import importlib
 import json
-import sys
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -15,6 +11,7 @@ from torch import nn
 
 from snn2chip import nn as networks
 from snn2chip.errors import UserError
+from snn2chip.user_code import current_folder_importable, find
 
 _LITERALS = {"True": True, "False": False, "None": None}
 
@@ -59,7 +56,7 @@ def build(arch: str, kwargs: Mapping[str, Any]) -> nn.Module:
     if ":" not in arch:
         return build_own(arch, kwargs)
     with current_folder_importable():
-        factory = _find(arch)
+        factory = find(arch, "--arch")
         if isinstance(factory, nn.Module) and not kwargs:
             return factory
         try:
@@ -86,33 +83,3 @@ def build_own(arch: str, kwargs: Mapping[str, Any]) -> nn.Module:
     except (RuntimeError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         detail = " ".join(str(error).split())[:200]
         raise UserError(f"architecture {arch!r} cannot be built ({detail}): check its arguments") from None
-
-
-def _find(arch: str) -> Any:
-    module_name, _, path = arch.partition(":")
-    try:
-        found: Any = importlib.import_module(module_name)
-    except (Exception, SystemExit) as error:  # importing runs somebody's code, which may raise anything
-        detail = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-        raise UserError(
-            f"--arch {arch!r}: {module_name} cannot be imported ({detail}): start snn2chip in the folder that holds it"
-        ) from error
-    for name in path.split("."):
-        if not hasattr(found, name):
-            raise UserError(f"--arch {arch!r}: {module_name} has no {path!r}: name a class or function in it")
-        found = getattr(found, name)
-    if not callable(found):
-        raise UserError(f"--arch {arch!r}: it is a {type(found).__name__}: name a class or function")
-    return found
-
-
-@contextlib.contextmanager
-def current_folder_importable() -> Iterator[None]:
-    """Modules in the current folder come first, as for ``python script.py``; afterwards the path is as it was."""
-    folder = str(Path.cwd())
-    sys.path.insert(0, folder)
-    try:
-        yield
-    finally:
-        with contextlib.suppress(ValueError):
-            sys.path.remove(folder)

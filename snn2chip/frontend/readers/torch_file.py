@@ -15,8 +15,8 @@ import torch
 
 from snn2chip.errors import UserError
 from snn2chip.files import check_regular
-from snn2chip.frontend.readers.architecture import current_folder_importable
 from snn2chip.frontend.readers.archive import MOST_BYTES, open_archive, open_nested, read_member
+from snn2chip.user_code import current_folder_importable
 
 ZIP_SIGNATURE = b"PK\x03\x04"
 #: A pickle describes tensors; their values are members of their own.

@@ -98,10 +98,12 @@ class Call:
             keeps: whether the state stays with the module, where a reset between two steps is refused; else it is
                 passed in and returned, and the module may serve several neurons.
         """
+        chain = self._chain(states, keeps)
+        if chain is not None:
+            self.trace.check_forward(chain.node, current)
         source = self._drive(current)
         if layout.split_lead(source.axes)[0] != ((layout.BATCH,),):
             raise LeadError(f"it runs one step and takes [B, ...], not {_described(source.axes)}")
-        chain = self._chain(states, keeps)
         step = 0 if chain is None or chain.calls is None else chain.calls
         self._check_step(source, step)
         ops = self.trace.builder.rehearse(build, self.path, chain.source if chain else source.node)

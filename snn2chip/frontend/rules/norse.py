@@ -16,9 +16,10 @@ import numpy as np
 from snn2chip.errors import GraphError
 from snn2chip.frontend.builder import Builder
 from snn2chip.frontend.rules.base import Call, Rule, counted, per_channel
+from snn2chip.frontend.trace import array
 from snn2chip.frontend.values import Build, InitialState
 from snn2chip.graph import Array, Shape, frozen
-from snn2chip.ops import LIF, LeakyIntegrator
+from snn2chip.ops import LIF, LeakyIntegrator, Linear
 from snn2chip.ops.lif import Reset
 
 #: Surrogate gradients whose forward is the step function (``norse/torch/functional/threshold.py``).
@@ -62,6 +63,14 @@ def _li(module: Any) -> Build:
     def build(builder: Builder, name: str, source: str) -> str:
         decay = 1 - _rate(module, "tau_syn_inv", builder.shape(source))
         return _voltage(builder, name, _integrated(builder, f"{name}.current", source, decay), module)
+
+    return build
+
+
+def _li_linear(module: Any) -> Build:
+    def build(builder: Builder, name: str, source: str) -> str:
+        synapses = builder.add(f"{name}.linear", Linear(array(module.input_weights)), (source,))
+        return _li(module)(builder, name, synapses)
 
     return build
 
@@ -115,13 +124,20 @@ def _cell(dynamics: Callable[[Any], Build]) -> Callable[[Call], Any]:
 
     def apply(call: Call) -> Any:
         _check(call.module)
-        given, kind = call.arguments["state"], typing.get_type_hints(call.module.initial_state)["return"]
+        given, kind = call.arguments["state"], _state(call.module)
         fresh = given is None or isinstance(given, InitialState)
         states = {part: given if fresh else getattr(given, part) for part in kind._fields}
         stepped = call.one_step(call.arguments["input_tensor"], dynamics(call.module), states, keeps=False)
         return stepped.spikes, kind(**stepped.states)
 
     return apply
+
+
+def _state(module: Any) -> Any:
+    """The class of a cell's state, as its methods declare it."""
+    if hasattr(module, "initial_state"):
+        return typing.get_type_hints(module.initial_state)["return"]
+    return typing.get_args(typing.get_type_hints(module.forward)["return"])[1]  # (what it emits, its state)
 
 
 def _layer(dynamics: Callable[[Any], Build]) -> Callable[[Call], Any]:
@@ -155,7 +171,10 @@ RULES = {
     f"{_MODULE}.lif_box.LIFBoxCell": Rule(_cell(_lif_box), _METHODS),
     f"{_MODULE}.leaky_integrator.LICell": Rule(_cell(_li), _METHODS),
     f"{_MODULE}.leaky_integrator.LI": Rule(_layer(_li), _METHODS),
+    f"{_MODULE}.leaky_integrator.LILinearCell": Rule(_cell(_li_linear), _METHODS),
     f"{_MODULE}.leaky_integrator_box.LIBoxCell": Rule(_cell(_li_box), _METHODS),
 }
-_SUPPORTED = "IAF, LIF and LI (with and without Cell), LIFBoxCell and LIBoxCell are"
-REFUSED = {f"{_MODULE}.snn.{base}": _SUPPORTED for base in ("SNNCell", "SNN", "SNNRecurrentCell", "SNNRecurrent")}
+_SUPPORTED = "IAF, LIF and LI (with and without Cell), LIFBoxCell, LIBoxCell and LILinearCell are"
+REFUSED = {f"{_MODULE}.snn.{base}": _SUPPORTED for base in ("SNNCell", "SNN")} | {
+    f"{_MODULE}.snn.{base}": f"it is recurrent, and {_SUPPORTED}" for base in ("SNNRecurrentCell", "SNNRecurrent")
+}

@@ -18,8 +18,10 @@ from typing import Any
 import numpy as np
 
 from snn2chip.errors import GraphError
+from snn2chip.frontend.axes import BATCH, TIME
 from snn2chip.frontend.builder import Builder
 from snn2chip.frontend.rules.base import Call, Rule, counted, per_channel
+from snn2chip.frontend.values import NodeValue, StateValue
 from snn2chip.graph import Array, Graph, Interval, Shape, frozen
 from snn2chip.ops import LIF, LeakyIntegrator, MultiLevelIF
 from snn2chip.ops.lif import Reset
@@ -31,14 +33,22 @@ _RESETS = "sinabs.activation.reset_mechanism"
 
 def _layer(call: Call) -> Any:
     """[B, T, ...] to [B, T, ...]."""
-    return call.over_time(call.args[0], _Layer(call), lead=("B", "T"), keeps=_states(call.module))
+    return _recorded(call, call.over_time(call.args[0], _Layer(call), lead=("B", "T"), keeps=_states(call.module)))
 
 
 def _squeezed_layer(call: Call) -> Any:
     """[B * T, ...] to [B * T, ...]."""
     if call.module.num_timesteps > 0:
         call.steps(call.module.num_timesteps)
-    return call.over_time(call.args[0], _Layer(call), lead=("BT",), keeps=_states(call.module))
+    return _recorded(call, call.over_time(call.args[0], _Layer(call), lead=("BT",), keeps=_states(call.module)))
+
+
+def _recorded(call: Call, spikes: NodeValue) -> NodeValue:
+    """Leave potentials and currents in its `recordings`, where it records them; reading one is refused."""
+    chain, states = call.trace.kept[id(call.module)], _states(call.module) if call.module.record_states else ()
+    axes = call.trace.result(spikes.node, ((BATCH,), (TIME,)), spikes.time).axes
+    call.module.recordings = {name: call.traced(StateValue(chain, name, axes, spikes.time)) for name in states}
+    return spikes
 
 
 def _states(module: Any) -> tuple[str, ...]:
@@ -158,6 +168,7 @@ RULES = {f"sinabs.layers.{layer}": Rule(_layer, _METHODS) for layer in _LAYERS} 
     f"sinabs.layers.{layer}Squeeze": Rule(_squeezed_layer, _METHODS) for layer in _LAYERS
 }
 #: Every other layer that keeps a state.
-REFUSED = {
-    "sinabs.layers.stateful_layer.StatefulLayer": "LIF, IAF and ExpLeak are the neurons of sinabs that are supported"
+_SUPPORTED = "LIF, IAF and ExpLeak are the neurons of sinabs that are supported"
+REFUSED = {"sinabs.layers.stateful_layer.StatefulLayer": _SUPPORTED} | {
+    f"sinabs.layers.{layer}Recurrent": f"it is recurrent: {_SUPPORTED}" for layer in ("lif.LIF", "alif.ALIF")
 }

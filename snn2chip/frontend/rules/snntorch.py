@@ -140,4 +140,8 @@ RULES = {
     "snntorch._neurons.lapicque.Lapicque": Rule(_lapicque, _METHODS),
     "snntorch._neurons.synaptic.Synaptic": Rule(_synaptic, (*_METHODS, "_base_state_reset_zero")),
 }
-REFUSED = {"snntorch._neurons.neurons.SpikingNeuron": "Leaky, Lapicque and Synaptic are"}
+_SUPPORTED = "Leaky, Lapicque and Synaptic are"
+_RECURRENT = ("rleaky.RLeaky", "rsynaptic.RSynaptic", "slstm.SLSTM", "sconv2dlstm.SConv2dLSTM")
+REFUSED = {"snntorch._neurons.neurons.SpikingNeuron": _SUPPORTED} | {
+    f"snntorch._neurons.{layer}": f"it is recurrent, and {_SUPPORTED}" for layer in _RECURRENT
+}

@@ -174,4 +174,8 @@ RULES = {
 REFUSED = {
     f"{_NEURON}.{base}": _SUPPORTED
     for base in ("BaseNode", "base_node.BaseNode", "base_node.SimpleBaseNode", "base_node.NonSpikingBaseNode")
+} | {
+    f"spikingjelly.activation_based.layer.{place}{kind}RecurrentContainer": "it is recurrent, which no network here is"
+    for place in ("", "container.")
+    for kind in ("ElementWise", "Linear")
 }
