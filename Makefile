@@ -11,6 +11,7 @@ READY := $(ENVIRONMENT)/.ready
 LAVA_READY := .venv-lava/.ready
 PEERS := .venv-peers
 QUALIA := .venv-qualia
+SANAFE := .venv-sanafe
 WORKERS ?= 2
 FUZZ_SECONDS ?= 600
 NETWORKS ?= 2000
@@ -28,7 +29,7 @@ test: $(READY) $(LAVA_READY) browser  ## every test
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile --durations=10 -rs
 
 .PHONY: test-peers
-test-peers: $(PEERS)/.ready $(QUALIA)/.ready $(LAVA_READY)  ## networks of SpikingJelly, snnTorch, sinabs, norse and lava-dl, in an environment of theirs
+test-peers: $(PEERS)/.ready $(QUALIA)/.ready $(SANAFE)/.ready $(LAVA_READY)  ## networks of SpikingJelly, snnTorch, sinabs, norse and lava-dl, in an environment of theirs
 	$(PEERS)/bin/pytest tests/peers -n $(WORKERS) --dist loadfile --durations=10 -rs
 
 .PHONY: check
@@ -52,7 +53,7 @@ hunt: $(READY) $(LAVA_READY)  ## random networks through every form, for FUZZ_SE
 	$(BIN)/python -m tests.fuzz.fuzz --seconds $(FUZZ_SECONDS)
 
 .PHONY: bench
-bench: $(READY) $(LAVA_READY)  ## the measurements in benchmarks/
+bench: $(READY) $(LAVA_READY) $(SANAFE)/.ready  ## the measurements in benchmarks/
 	@for script in $(sort $(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python "$$script"; done
 
 .PHONY: docs
@@ -61,7 +62,7 @@ docs: $(READY)  ## check that the links in the documents lead somewhere
 
 .PHONY: clean
 clean:  ## remove what was built, keeping the environments
-	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf build .wheel-build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +
 
 .PHONY: lock
@@ -82,6 +83,10 @@ $(PEERS)/.ready: pyproject.toml $(wildcard requirements/*)
 
 $(QUALIA)/.ready: pyproject.toml $(wildcard requirements/*)
 	requirements/install_qualia.sh $(QUALIA)
+	@touch $@
+
+$(SANAFE)/.ready: requirements/sanafe.txt requirements/install_sanafe.sh
+	requirements/install_sanafe.sh $(SANAFE)
 	@touch $@
 
 $(LAVA_READY): snn2chip/lava_environment.py | $(READY)

@@ -7,7 +7,7 @@ fits onto a chip. What is modelled, and how, stands in ``docs/hardware-models.md
 from __future__ import annotations
 
 from snn2chip.hw_models.chip import Chip, available_chips, load_chip
-from snn2chip.hw_models.placement import fit
+from snn2chip.hw_models.fitting import fit
 from snn2chip.hw_models.results import NetworkReport
 from snn2chip.hw_models.simulate import simulate
 

@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from snn2chip import kernels
+from snn2chip.errors import GraphError
 from snn2chip.graph import Array, Node, Shape
 from snn2chip.lowering import Network, Population, Projection, Role
 from snn2chip.ops import Conv2d, Linear
@@ -88,25 +88,28 @@ class Loads:
         part = slice(int(used[0]), int(used[-1]) + 1)
         self._by_channel.append((core, number, part, weight[part].copy()))
 
-    def measure(self, mask: Array) -> Floats:
-        """Loads ``[B, cores]`` of a mask ``[B, *shape]`` (float32, 0 or 1)."""
-        loads = np.zeros((len(mask), self.cores))
-        if not self._patterns:
-            return loads
-        counts = mask.reshape(len(mask), self.channels, self.places) @ self._matrix
-        counts = counts.transpose(2, 0, 1).astype(np.float64)
-        overall = counts.sum(axis=2)
+    @cached_property
+    def patterns(self) -> NDArray[np.int32]:
+        """The spatial patterns as rows, for `snn2chip.hw_models.loops`."""
+        rows = [row for _, row in self._patterns.values()] or [np.zeros(0, dtype=np.int64)]
+        stacked = np.stack(rows).reshape(len(self._patterns), self.places)
+        assert stacked.sum(axis=1).max(initial=0) < 2**31
+        return stacked.astype(np.int32)
+
+    def empty_counts(self, batch: int) -> NDArray[np.int32]:
+        """Room for the sums of each pattern ``[B, C, K]``."""
+        return np.empty((batch, self.channels, len(self.patterns)), dtype=np.int32)
+
+    def weigh(self, counts: NDArray[np.int32]) -> Floats:
+        """Loads ``[B, cores]``, from the sums of each pattern ``[B, C, K]``."""
+        loads = np.zeros((len(counts), self.cores))
+        by_pattern = counts.transpose(2, 0, 1).astype(np.float64)
+        overall = by_pattern.sum(axis=2)
         for core, number, scale in self._uniform:
             loads[:, core] += overall[number] * scale
         for core, number, part, weight in self._by_channel:
-            loads[:, core] += counts[number, :, part] @ weight
+            loads[:, core] += by_pattern[number, :, part] @ weight
         return loads
-
-    @cached_property
-    def _matrix(self) -> Array:
-        """The patterns as columns, in the float type in which products with a mask are exact."""
-        columns = np.stack([row for _, row in self._patterns.values()], axis=1)
-        return columns.astype(kernels.exact_float(int(columns.sum(axis=0).max())))
 
 
 @dataclass(frozen=True)
@@ -137,6 +140,8 @@ class Activity:
     watch: Watch | None = None
     tallies: dict[str, Tally] = field(default_factory=dict)
     work: Floats | None = None
+    #: Steps of samples that were seen.
+    seen: int = 0
     #: Events of the present batch and step, by population.
     _masks: dict[str, Array] = field(default_factory=dict)
     #: Populations whose events decide whether a neuron of another one was reached at all.
@@ -152,35 +157,55 @@ class Activity:
         if self.watch is not None:
             self.work = np.zeros((self.samples, steps, self.watch.cores))
 
+    def check(self, network: Network) -> None:
+        """GraphError where these are not the counts of all samples through `network`."""
+        found, wanted = self.network.graph.digest[:12], network.graph.digest[:12]
+        if found != wanted:
+            raise GraphError(f"the counts are of the graph {found}, but the network is {wanted}: run it again")
+        steps = self.samples * network.graph.steps
+        if self.seen != steps:
+            raise GraphError(
+                f"{self.seen} of {steps} steps of {self.samples} samples were seen: run the samples that were announced"
+            )
+
     def observe(self, first_sample: int, step: int, node: Node, tensor: Array) -> None:
         if node.name not in self.network:
             return
         population = self.network[node.name]
+        if tensor.shape[1:] != population.signal.shape:
+            raise GraphError(
+                f"node {node.name!r} sent a tensor of shape {tensor.shape[1:]}, but in the network that is counted it "
+                f"has {population.signal.shape}: it is another graph"
+            )
         where = (slice(first_sample, first_sample + len(tensor)), step)
-        mask = None if population.role is Role.READOUT else self._count(population, tensor)
-        if population.role is not Role.INPUT:
-            self._count_active(population, len(tensor), mask, where)
-        if mask is None:
-            return
-        if population.name in self._deciding:
-            self._masks[population.name] = mask
-        if self.watch is not None and self.work is not None and population.name in self.watch.sent:
-            self.work[where] += self.watch.sent[population.name].measure(mask)
-
-    def _count(self, population: Population, tensor: Array) -> Array:
-        """Add the events and values; returns the events as a float32 mask of 0 and 1."""
-        tally = self.tallies[population.name]
-        mask = np.minimum(tensor, 1).astype(np.float32, copy=False)
-        tally.events += mask.sum(axis=0).astype(np.int64)
-        if population.signal.interval.max <= 1:
-            tally.values = tally.events
+        fired = None if population.role is Role.READOUT else self._count(population, tensor, where)
+        if population.role is Role.INPUT:
+            self.seen += len(tensor)
         else:
-            # float32 adds integers exactly up to 2**24 only: see kernels.exact_float.
-            exact = kernels.exact_float(population.signal.interval.max * len(tensor))
-            tally.values += tensor.sum(axis=0, dtype=exact).astype(np.int64)
-        return mask
+            self._count_active(population, len(tensor), fired, where)
+        if fired is not None and population.name in self._deciding:
+            self._masks[population.name] = fired
+
+    def _count(self, population: Population, tensor: Array, where: tuple[slice, int]) -> Array | None:
+        """Add events, values and the loads they cause; returns the events as a uint8 mask where it is needed later."""
+        from snn2chip.hw_models import loops  # the compiler takes a second to import
+
+        tally = self.tallies[population.name]
+        loads = _loads(population, self.watch.sent if self.watch else {})
+        values = np.ascontiguousarray(tensor).reshape(_flat(len(tensor), population))
+        kept = population.name in self._deciding or not population.awake.all()
+        mask = np.empty((len(values) * kept, *values.shape[1:]), dtype=np.uint8)
+        largest = population.signal.interval.max * len(values)
+        summed = np.empty(values.shape[2], dtype=np.int32 if largest < 2**31 else np.int64)
+        counts = loads.empty_counts(len(tensor))
+        sums = tally.events.reshape(values.shape[1:]), tally.values.reshape(values.shape[1:])
+        loops.tally(values, loads.patterns, *sums, summed, mask, counts)
+        self._add_work(loads, counts, where)
+        return mask.reshape(tensor.shape) if kept else None
 
     def _count_active(self, population: Population, batch: int, fired: Array | None, where: tuple[slice, int]) -> None:
+        from snn2chip.hw_models import loops
+
         tally = self.tallies[population.name]
         if population.awake.all():
             tally.active += batch * (population.neurons // population.shape[0])
@@ -188,18 +213,33 @@ class Activity:
         active = self._reached(population, batch)
         if fired is not None:
             np.maximum(active, fired, out=active)
-        tally.active += active.sum(axis=0).astype(np.int64).reshape(population.shape[0], -1).sum(axis=1)
-        if self.watch is not None and self.work is not None and population.name in self.watch.visited:
-            self.work[where] += self.watch.visited[population.name].measure(active)
+        loads = _loads(population, self.watch.visited if self.watch else {})
+        counts = loads.empty_counts(batch)
+        loops.sum_patterns(active.reshape(_flat(batch, population)), loads.patterns, tally.active, counts)
+        self._add_work(loads, counts, where)
+
+    def _add_work(self, loads: Loads, counts: NDArray[np.int32], where: tuple[slice, int]) -> None:
+        if self.work is not None and len(loads.patterns):
+            self.work[where] += loads.weigh(counts)
 
     def _reached(self, population: Population, batch: int) -> Array:
-        """1 for neurons that are awake or that at least one event reached, else 0: float32 ``[B, *shape]``."""
-        reached = np.zeros((batch, *population.shape), dtype=np.float32)
+        """1 for neurons that are awake or that at least one event reached, else 0: uint8 ``[B, *shape]``."""
+        reached = np.zeros((batch, *population.shape), dtype=np.uint8)
         reached[:, population.awake] = 1
         for projection in population.projections:
-            mask = self._masks[projection.source]
-            np.maximum(reached, reach(projection, mask.reshape(batch, *projection.view)), out=reached)
+            mask = self._masks[projection.source].reshape(batch, *projection.view)
+            np.maximum(reached, reach(projection, mask).astype(np.uint8, copy=False), out=reached)
         return reached
+
+
+def _loads(population: Population, watched: Mapping[str, Loads]) -> Loads:
+    """What is watched of the population: nothing, as a rule, where only sums are asked for."""
+    return watched.get(population.name) or Loads(population.shape, 0)
+
+
+def _flat(batch: int, population: Population) -> tuple[int, int, int]:
+    """Samples, channels and places."""
+    return batch, population.shape[0], int(np.prod(population.shape[1:]))
 
 
 def _empty(population: Population) -> Tally:
@@ -208,16 +248,17 @@ def _empty(population: Population) -> Tally:
 
 
 def reach(projection: Projection, mask: Array) -> Array:
-    """1 where an event of a mask ``[B, *view]`` arrives, zero weights included: float32 ``[B, *target shape]``."""
+    """1 where an event of a mask ``[B, *view]`` arrives, zero weights included: ``[B, *target shape]``, in
+    float32 or the type of the mask."""
     op = projection.op
     if projection.is_identity:
         return mask
     if isinstance(op, Linear):
         return np.repeat(mask.max(axis=1, keepdims=True), len(op.weight), axis=1)
     if not isinstance(op, Conv2d):
-        return np.minimum(op.step((mask,), None)[0], 1)
+        return np.minimum(op.step((mask.astype(np.float32, copy=False),), None)[0], 1)
     batch, _, height, width = mask.shape
-    grouped = mask.reshape(batch, op.groups, -1, height, width).max(axis=2)
+    grouped = mask.reshape(batch, op.groups, -1, height, width).max(axis=2).astype(np.float32, copy=False)
     ones = np.ones((op.groups, 1, *op.kernel), dtype=np.float32)
     hit = replace(op, weight=ones, bias=None).step((grouped,), None)[0]
     return np.minimum(hit, 1).astype(np.float32).repeat(op.outputs // op.groups, axis=1)

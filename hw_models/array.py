@@ -73,6 +73,7 @@ class DenseArray:
 
     def layers(self, activity: Activity) -> tuple[LayerRow, ...]:
         """A row per population, the input first."""
+        activity.check(self.network)
         return tuple(self._layer(activity, population) for population in self.network.populations)
 
     def _layer(self, activity: Activity, population: Population) -> LayerRow:

@@ -54,6 +54,7 @@ class Chip:
         prices, times: per action.
         choices: how the chip works, such as ``idle_neurons = "visited"``.
         notes: sentences that every report on this chip shows.
+        sources: where the numbers come from, by the key that the file gives each source.
         digest: sha256 of the contents, parents included.
     """
 
@@ -67,6 +68,7 @@ class Chip:
     times: Mapping[str, Price]
     choices: Mapping[str, str]
     notes: tuple[str, ...]
+    sources: Mapping[str, str]
     digest: str
 
     def number(self, key: str) -> float:
@@ -215,6 +217,7 @@ class _Reader:
             times=MappingProxyType(times),
             choices=MappingProxyType(dict(self.document.get("choices", {}))),
             notes=tuple(self.document.get("notes", ())),
+            sources=MappingProxyType(dict(self.sources)),
             digest=digest,
         )
 

@@ -42,6 +42,7 @@ class Formula:
 
     def layers(self, activity: Activity) -> tuple[LayerRow, ...]:
         """A row per population, the input first."""
+        activity.check(self.network)
         return tuple(self._layer(count(activity, population)) for population in self.network.populations)
 
     def _layer(self, counts: Counts) -> LayerRow:

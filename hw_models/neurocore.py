@@ -47,6 +47,13 @@ class Neurocores:
         price = self.chip.time(action, layer)
         return price.quantity.value * self.frequency if price.quantity is not None else 0.0
 
+    def operation_cycles(self, projection: Projection) -> float:
+        """Time of one synaptic operation, with the product where its event carries a value."""
+        operation = self.cycles("synaptic_operation", projection.target)
+        if self.network[projection.source].payload_bits and not projection.compares:
+            operation += self.cycles("payload_multiply", projection.target)
+        return operation
+
     def _sent(self) -> Mapping[str, Loads]:
         """Per population: the cycles that one event costs the core that sends it and the cores that receive it."""
         loads = {}
@@ -60,9 +67,7 @@ class Neurocores:
         return loads
 
     def _add_arrivals(self, loads: Loads, projection: Projection) -> None:
-        operation = self.cycles("synaptic_operation", projection.target)
-        if self.network[projection.source].payload_bits and not projection.compares:
-            operation += self.cycles("payload_multiply", projection.target)
+        operation = self.operation_cycles(projection)
         arrival = self.cycles("axon_in_read", projection.target)
         for slots in alike(self.placement, projection):
             met, places = met_and_places(projection, slots[0].region)
@@ -92,14 +97,14 @@ class Neurocores:
             if population.role is Role.INPUT or population.awake.all():
                 continue
             found = loads[population.name] = Loads(population.shape, self.placement.cores)
-            cycles = self._active_cycles(population)
+            cycles = self.active_cycles(population)
             for rows, neighbours in _by_rows(self.placement.slots[population.name]).items():
                 patterns = found.rows(_band(rows, population))
                 for slot in neighbours:
                     found.add(slot.index, cycles * _channels(slot.region, population), patterns)
         return loads
 
-    def _active_cycles(self, population: Population) -> Array:
+    def active_cycles(self, population: Population) -> Array:
         """Cycles ``[C]`` of an active update beyond those of an inactive one."""
         name = population.name
         extra = np.full(population.shape[0], self.cycles("neuron_update_active", name))
@@ -181,7 +186,7 @@ class Neurocores:
         if population.role is Role.INPUT:
             return {}
         active, visits = counts.active_updates, float(population.neurons * self.steps)
-        if self._visits_idle:
+        if self.visits_idle:
             visits = float(population.neurons * self.latency_steps)
         stepped = counts.active if population.levels > 1 else np.zeros_like(counts.active)
         shifts = population.shifts if population.levels > 1 else np.zeros(len(stepped), dtype=bool)
@@ -231,7 +236,7 @@ class Neurocores:
         return self.chip.number("clock.frequency")
 
     @property
-    def _visits_idle(self) -> bool:
+    def visits_idle(self) -> bool:
         return self.chip.choice("idle_neurons", "visited", "gated") == "visited"
 
     def _all_slots(self) -> tuple[Slot, ...]:
@@ -239,6 +244,7 @@ class Neurocores:
 
     def work(self, activity: Activity) -> Floats:
         """Cycles ``[samples, T, cores]`` of every core in each of its own T steps, updates included."""
+        activity.check(self.network)
         assert activity.work is not None
         constant = np.zeros(self.placement.cores)
         for slot in self._all_slots():
@@ -246,13 +252,13 @@ class Neurocores:
             inside = slot.region.mask(population.shape).reshape(population.shape[0], -1).sum(axis=1)
             constant[slot.index] = inside.sum() * self.cycles("neuron_update_inactive", slot.population)
             if population.awake.all():
-                constant[slot.index] += float(inside @ self._active_cycles(population))
+                constant[slot.index] += float(inside @ self.active_cycles(population))
         work: Floats = activity.work + constant
         return work
 
     def latency(self, activity: Activity) -> Latency:
         """Time of an inference alone, and the interval between inferences in an endless stream of these samples."""
-        work, barrier = self.work(activity), self._barrier()
+        work, barrier = self.work(activity), self.barrier_cycles()
         depth = np.array([self.network[slot.population].depth for slot in self._all_slots()])
         alone = self._alone(work, depth) + self.latency_steps * barrier
         stream = work.reshape(-1, work.shape[2])
@@ -274,12 +280,12 @@ class Neurocores:
         return float(spent.mean())
 
     def _idle(self, slot: Slot) -> float:
-        if not self._visits_idle:
+        if not self.visits_idle:
             return 0.0
         neurons = int(slot.region.mask(self.network[slot.population].shape).sum())
         return neurons * self.cycles("neuron_update_inactive", slot.population)
 
-    def _barrier(self) -> float:
+    def barrier_cycles(self) -> float:
         price = self.chip.time("barrier", self.network.graph.output.name)
         if price.table is not None:
             return price.table.at(self.placement.tiles) * self.frequency

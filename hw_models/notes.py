@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from snn2chip.hw_models.chip import Chip
+from snn2chip.hw_models.detailed.results import DetailedTiming
 from snn2chip.hw_models.placement import Placement
 from snn2chip.hw_models.quantity import UNITS, Quantity, Table
 from snn2chip.hw_models.results import Latency, LayerRow
 
 
 def notes_on(
-    chip: Chip, placement: Placement | None, layers: tuple[LayerRow, ...], latency: Latency, unary: bool
+    chip: Chip,
+    placement: Placement | None,
+    layers: tuple[LayerRow, ...],
+    latency: Latency,
+    unary: bool,
+    detailed: DetailedTiming | None = None,
 ) -> Iterator[str]:
     """What the figures rest on and leave out, the most general first."""
     if chip.scenario:
@@ -26,6 +32,7 @@ def notes_on(
         )
     if placement is not None:
         yield from _placed(placement)
+        yield _level(detailed)
         yield from _timed(chip, latency)
     yield from (f"No price for {action}: {reason}" for action, reason in _absent(layers).items())
     if "power.static" not in chip.numbers:
@@ -75,10 +82,20 @@ def _placed(placement: Placement) -> Iterator[str]:
         f"The placement packs each layer into as few cores as it can: {placement.cores} of {there} cores on {chips} "
         "are in use. Other placements can be faster."
     )
+    if placement.arrangement != "default":
+        yield "Cores were put on tiles for few hops of the messages of these very inputs: others may cross more links."
+
+
+def _level(detailed: DetailedTiming | None) -> str:
+    if detailed is None:
+        return "Latency is a lower bound: the time of hops between tiles and of messages that wait is not counted."
+    return (
+        "Latency is that of detailed timing: every message was followed through links, buffers and cores. It is "
+        f"{detailed.cycles / detailed.summary_cycles:.4g} times the lower bound of summary timing."
+    )
 
 
 def _timed(chip: Chip, latency: Latency) -> Iterator[str]:
-    yield "Latency is a lower bound: the time of hops between tiles and of messages that wait is not counted."
     if latency.seconds is None or latency.interval_seconds is None:
         return
     static = " Static energy is charged for the lone inference." if "power.static" in chip.numbers else ""

@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass
 from functools import reduce
 from typing import Any
 
+from snn2chip.hw_models.detailed.results import DetailedTiming
+
 #: Name and version of the JSON document that `NetworkReport.to_json` writes.
 SCHEMA = "snn2chip-network-report-1"
 
@@ -179,6 +181,7 @@ class NetworkReport:
         totals: sums over the layers.
         placement: what `fit` says (None where the model has no cores).
         notes: sentences that a reader needs to judge the figures.
+        detailed: what detailed timing found (None where it was not asked for); `latency` then holds its figures.
     """
 
     label: str
@@ -195,6 +198,7 @@ class NetworkReport:
     totals: LayerRow
     placement: dict[str, Any] | None
     notes: tuple[str, ...]
+    detailed: DetailedTiming | None = None
 
     def to_document(self) -> dict[str, Any]:
         """A JSON-ready document, keys in the order of the fields."""

@@ -25,8 +25,8 @@ SECTIONS: Mapping[str, str] = {
 KEYS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "neurocore": {
         "structure": ("cores", "cores_per_tile", "tile_columns"),
-        "limits": ("neurons_per_core", "axons_in_per_core", "axons_out_per_core"),
-        "capacity": ("payload", "synapse", "state", "core"),
+        "limits": ("neurons_per_core", "axons_in_per_core", "axons_out_per_core", "buffer_messages"),
+        "capacity": ("payload", "synapse", "state", "delay", "core"),
         "words": ("synapse", "axon_in", "axon_out"),
         "choices": ("idle_neurons", "weight_sharing"),
         "clock": ("frequency",),

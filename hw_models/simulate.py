@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -12,8 +13,11 @@ from snn2chip.errors import GraphError, UserError
 from snn2chip.graph import Array, Graph
 from snn2chip.hw_models import pricing
 from snn2chip.hw_models.activity import Activity
+from snn2chip.hw_models.arrangement import check_arrangement, optimised
 from snn2chip.hw_models.array import DenseArray
 from snn2chip.hw_models.chip import Chip
+from snn2chip.hw_models.detailed.events import Events
+from snn2chip.hw_models.detailed.results import DetailedTiming
 from snn2chip.hw_models.neurocore import Neurocores
 from snn2chip.hw_models.notes import notes_on
 from snn2chip.hw_models.placement import Placement, lowered_for, place
@@ -52,32 +56,31 @@ def simulate(
     label: str = "network",
     execute: Execute = interpreter.run,
     batch_size: int = 32,
+    timing: str = "summary",
+    arrangement: str = "default",
 ) -> NetworkReport:
     """Everything that flows through `graph` on `inputs`, placed on `chip` and priced. All figures are means per sample.
 
     Args:
-        graph: an integer graph.
+        graph, label: an integer graph, and what to call it in the report.
         inputs: uint8 ``[B, *shape]`` (shown at every step) or ``[B, T, *shape]``, at least one sample.
         labels: ``[B]`` class numbers, or None.
-        label: what to call the network in the report.
         execute: runs the network and shows observers every tensor.
-    Raises: UserError (GraphError) where the inputs do not fit, the chip cannot carry the network's spikes, or the chip
-        file does not price an action that the network performs.
+        timing: ``summary``, or ``detailed`` for every message on the mesh (neurocore chips only; takes longer).
+        arrangement: ``default`` (row by row), or ``optimised`` for few hops on these inputs (neurocore chips only).
+    Raises: UserError (GraphError) where inputs do not fit, or the chip cannot carry the spikes or price an action.
     """
-    if not len(inputs):
-        raise UserError("there are no samples to simulate: give at least one input")
-    if labels is not None and len(labels) != len(inputs):
-        raise UserError(f"there are {len(labels)} labels for {len(inputs)} inputs")
-    interpreter.as_frames(graph, inputs)  # refuses what does not fit before anything is lowered
+    _check_inputs(graph, inputs, labels)
     lowering = lowered_for(graph, chip)
     running, fed = (lowering.graph, lowering.encode(inputs)) if lowering else (graph, inputs)
     network = to_populations(running)
-    model, placement = _model(network, chip)
+    model, placement = _model(network, chip, arrangement)
     activity = model.activity(len(inputs))
-    outputs = execute(network.graph, fed, [activity], batch_size)
-    if network.graph is not graph:
-        _check_same(graph, inputs, execute, batch_size, outputs)
-    layers, latency = model.layers(activity), model.latency(activity)
+    events = Events(network, len(inputs)) if _is_detailed(chip, timing) else None
+    outputs = execute(network.graph, fed, [activity] if events is None else [activity, events], batch_size)
+    _check_same(graph, inputs, execute, batch_size, outputs if network.graph is not graph else None)
+    model, placement = _arranged(model, placement, arrangement, activity)
+    layers, (latency, detailed) = model.layers(activity), _latency(model, activity, events)
     return NetworkReport(
         label=label,
         graph_digest=graph.digest,
@@ -92,21 +95,70 @@ def simulate(
         layers=layers,
         totals=pricing.totals(layers, network.depth, graph.steps),
         placement=None if placement is None else placement.document(),
-        notes=tuple(notes_on(chip, placement, layers, latency, lowering is not None)),
+        notes=tuple(notes_on(chip, placement, layers, latency, lowering is not None, detailed)),
+        detailed=detailed,
     )
 
 
-def _check_same(graph: Graph, inputs: Array, execute: Execute, batch_size: int, outputs: Array) -> None:
+def _check_inputs(graph: Graph, inputs: Array, labels: Array | None) -> None:
+    """UserError for what does not fit, before anything is lowered."""
+    if not len(inputs):
+        raise UserError("there are no samples to simulate: give at least one input")
+    if labels is not None and len(labels) != len(inputs):
+        raise UserError(f"there are {len(labels)} labels for {len(inputs)} inputs")
+    interpreter.as_frames(graph, inputs)
+
+
+def _is_detailed(chip: Chip, timing: str) -> bool:
+    if timing not in ("summary", "detailed"):
+        raise UserError(f"timing {timing!r} is unknown: give 'summary' or 'detailed'")
+    if timing == "detailed" and chip.model != "neurocore":
+        raise UserError(f"chip {chip.name}: detailed timing follows messages between cores, which it has none of")
+    return timing == "detailed"
+
+
+def _latency(model: Model, activity: Activity, events: Events | None) -> tuple[Latency, DetailedTiming | None]:
+    """With `events`, the latency of detailed timing, and all that it found."""
+    summary = model.latency(activity)
+    if events is None or not isinstance(model, Neurocores):
+        return summary, None
+    from snn2chip.hw_models.detailed import timing  # the compiler takes a second to import
+
+    detailed, clock = timing.report(timing.time(model, events), summary), model.frequency
+    latency = replace(
+        summary,
+        cycles=detailed.cycles,
+        seconds=detailed.cycles / clock,
+        interval_cycles=detailed.interval_cycles,
+        interval_seconds=detailed.interval_cycles / clock,
+    )
+    return latency, detailed
+
+
+def _check_same(graph: Graph, inputs: Array, execute: Execute, batch_size: int, lowered: Array | None) -> None:
     """A lowering that changed the network would price another one."""
-    if not np.array_equal(execute(graph, inputs, (), batch_size), outputs):
+    if lowered is not None and not np.array_equal(execute(graph, inputs, (), batch_size), lowered):
         raise GraphError("what the chip would run gives other logits than the network: its figures would be another's")
 
 
-def _model(network: Network, chip: Chip) -> tuple[Model, Placement | None]:
+def _model(network: Network, chip: Chip, arrangement: str) -> tuple[Model, Placement | None]:
+    check_arrangement(arrangement)
+    if arrangement != "default" and chip.model != "neurocore":
+        raise UserError(f"chip {chip.name}: an optimised placement moves cores, and it has none: use the default one")
     if chip.model == "neurocore":
         placement = place(network, chip)
         return Neurocores(network, chip, placement), placement
     return formula(network, chip) if chip.model == "formula" else DenseArray(network, chip), None
+
+
+def _arranged(
+    model: Model, placement: Placement | None, arrangement: str, activity: Activity
+) -> tuple[Model, Placement | None]:
+    """The same cores where the measured messages want them: what was counted on the way does not depend on places."""
+    if placement is None or arrangement == "default":
+        return model, placement
+    placement = optimised(placement, {name: tally.events for name, tally in activity.tallies.items()})
+    return Neurocores(placement.network, placement.chip, placement), placement
 
 
 def _accuracy(outputs: Array, labels: Array) -> float:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from snn2chip.graph import Array, Region
-from snn2chip.hw_models.placement import Placement, Slot, pattern_key
+from snn2chip.hw_models.needs import pattern_key
+from snn2chip.hw_models.placement import Placement, Slot
 from snn2chip.lowering import Projection
 
 

@@ -7,6 +7,7 @@ cd "$(dirname "$0")/.."
 environment=${1:-.venv-peers}
 lava_dl=lava-dl==0.6.0
 spikingjelly=spikingjelly==0.0.0.0.14  # what most people still have: beside the newer one, for one test
+neurobench=neurobench==2.3.0  # its counts need nothing of what it asks for beyond snnTorch
 
 find_python() {
     local candidate
@@ -31,6 +32,7 @@ install --compile-bytecode --requirement requirements/peers.in \
     --constraint requirements/lock.txt --constraint requirements/peers.txt \
     --override requirements/peers-overrides.txt
 install --no-deps --target "$environment/share/spikingjelly-0.0.0.0.14" "$spikingjelly"
+install --no-deps --target "$environment/share/neurobench" "$neurobench"
 
 # lava-dl is made for Python 3.10 and NumPy 1, and its wheel installs a package called `tests`: only files are taken.
 networks=$environment/share/lava-dl

@@ -19,7 +19,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"pipelined"}),
     frozenset({"artifact", "engine", "interop", "lava_environment", "zoo"}),
     frozenset({"frontend", "quantize", "training", "exporters", "hw_models", "certify", "report"}),
-    frozenset({"api", "baselines", "simulation", "doctor"}),
+    frozenset({"api", "baselines", "simulation", "doctor", "sweep"}),
     frozenset({"terminal"}),
     frozenset({"commands"}),
     frozenset({"cli"}),

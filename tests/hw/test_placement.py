@@ -12,7 +12,9 @@ from hypothesis import assume, given, settings
 from snn2chip.errors import GraphError
 from snn2chip.graph import Graph
 from snn2chip.hw_models.chip import Chip, load_chip
-from snn2chip.hw_models.placement import Needs, fit, limits_of, place
+from snn2chip.hw_models.fitting import fit
+from snn2chip.hw_models.needs import Needs, limits_of
+from snn2chip.hw_models.placement import place
 from snn2chip.hw_models.simulate import simulate
 from snn2chip.lowering import to_populations
 from tests.differential.strategies import EVERYTHING, graphs
@@ -70,7 +72,11 @@ def test_what_does_not_fit_on_one_chip_is_named_and_still_simulated(tmp_path: Pa
     chip = unit(tmp_path, limits__neurons_per_core="1", structure__cores="4", structure__tile_columns="2")
     found = fit(chain(), chip)
     assert (found["fits"], found["cores"], found["chips"]) == (False, 5, 2)
-    assert found["broken"] == [{"layer": "out", "limit": "cores", "need": 5, "have": 4}]
+    change = "use 2 chips, or a network with narrower layers: fewer weight bits alone are not enough"
+    assert found["broken"] == [{"layer": "out", "limit": "cores", "need": 5, "have": 4, "change": change}]
+    assert found["reason"] == (
+        f"the network takes 5 cores and one chip has 4, which layer 'out' is the first to exceed: {change}"
+    )
     report = simulate(chain(), images(chain()), None, chip)
     text = "does not fit on one chip: it takes 5 cores, and the chip has 4, which layer 'out' is the first to exceed"
     assert any(text in note for note in report.notes)
@@ -83,7 +89,13 @@ def test_a_limit_that_no_cut_keeps_is_named_with_the_numbers(tmp_path: Path) -> 
     chip = unit(tmp_path, limits__axons_in_per_core="1")
     found = fit(chain(), chip)
     assert not found["fits"]
-    assert {"layer": "out", "limit": "axons_in_per_core", "need": 3, "have": 1} in found["broken"]
+    change = "let 'hidden', which it reads, have at most 1 neurons (3 now)"
+    broken = {"layer": "out", "limit": "axons_in_per_core", "need": 3, "have": 1, "change": change}
+    assert broken in found["broken"]
+    assert (
+        "layer 'out' is too big for any core: one row of one channel needs 3 entries of the axon table in and a core "
+        f"has 1: {change}"
+    ) in found["reason"]
     (note,) = (note for note in simulate(chain(), images(chain()), None, chip).notes if "breaks limits" in note)
     assert "layer 'out' needs 3 axons_in_per_core, and the chip has 1" in note
     assert "Energies and times are for a chip that could hold the network" in note

@@ -89,12 +89,12 @@ def test_notes_count_the_numbers_that_are_assumed(tmp_path: Path) -> None:
                     'source = "unit" }\n', encoding="utf-8")  # fmt: skip
     notes = simulate(chain(), images(chain()), None, load_chip(path)).notes
     assert (
-        "22 of 23 prices, 10 of 10 times and 11 of 11 numbers on structure, clock and power of mine are assumed."
+        "22 of 23 prices, 13 of 13 times and 12 of 12 numbers on structure, clock and power of mine are assumed."
         in notes
     )
     graph = residual(levels=1)
     published = simulate(graph, images(graph), None, load_chip("loihi1-davies2018")).notes
-    assert "3 of 13 numbers on structure, clock and power of loihi1-davies2018 are assumed." in published
+    assert "4 of 14 numbers on structure, clock and power of loihi1-davies2018 are assumed." in published
 
 
 def test_unary_operations_are_not_what_the_unary_lowering_performs() -> None:

@@ -1,0 +1,120 @@
+"""The mesh that a placement spans."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from snn2chip.errors import UserError
+from snn2chip.graph import Array
+from snn2chip.hw_models.chip import Chip
+from snn2chip.hw_models.detailed.kernel import EAST, NORTH, SOUTH, WEST, Ints, template
+
+_STEPS = {EAST: (1, 0), WEST: (-1, 0), NORTH: (0, -1), SOUTH: (0, 1)}
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """Routers, links and cores. Servers and queues are numbered as in `snn2chip.hw_models.detailed.kernel`.
+
+    Attributes:
+        tiles, width: of the mesh; tile r lies at ``(r % width, r // width)``.
+        cores: how many.
+        reads: int64 ``[tiles, ..]``: how many queues are read at each tile, then these in the order of their turns.
+        template: the mesh with empty queues.
+    """
+
+    tiles: int
+    width: int
+    cores: int
+    reads: Ints
+    template: Ints
+
+    @property
+    def takers(self) -> slice:
+        """The servers that are cores; the queues of the same numbers are their outboxes."""
+        return slice(4 * self.tiles + self.cores, 4 * self.tiles + 2 * self.cores)
+
+
+def picoseconds(seconds: float) -> int:
+    """Whole picoseconds, rounded up (a billionth of a picosecond is an error of floating point)."""
+    exact = seconds * 1e12
+    near = round(exact)
+    return near if abs(exact - near) <= 1e-9 * max(1.0, abs(exact)) else math.ceil(exact)
+
+
+def mesh_of(chip: Chip, x: Array, y: Array) -> Mesh:
+    """The mesh whose cores lie at tiles ``x, y`` (``[cores]``), with the chip's times and buffers.
+
+    Raises: UserError naming the key that detailed timing needs and the chip file lacks.
+    """
+    width, height = int(x.max(initial=0)) + 1, int(y.max(initial=0)) + 1
+    columns = chip.count("structure.tile_columns")
+    crossing = _time(chip, "chip_crossing") if width > columns else 0
+    hop_x, hop_y = _time(chip, "hop_x"), _time(chip, "hop_y")
+    if chip.limit("limits.buffer_messages") is None:
+        raise _missing(chip, "[limits] buffer_messages, the messages that an input buffer holds")
+    along_x = [crossing if (column + 1) % columns == 0 else hop_x for column in range(width - 1)]
+    return build(width, height, x, y, along_x, hop_y, hop_x, chip.count("limits.buffer_messages"))
+
+
+def build(
+    width: int, height: int, x: Array, y: Array, along_x: list[int], along_y: int, port: int, buffer: int
+) -> Mesh:
+    """A mesh of ``width * height`` tiles.
+
+    Args:
+        x, y: tiles of the cores.
+        along_x: time of a message between column i and i + 1, ``[width - 1]``.
+        along_y, port: time of a message on a link along y, and on a port.
+        buffer: places in an input buffer.
+    """
+    tiles, cores = width * height, len(x)
+    tile_of = (y * width + x).astype(np.int64)
+    service = np.zeros(4 * tiles + cores, np.int64)
+    service[4 * tiles :] = port
+    read: list[list[int]] = [[] for _ in range(tiles)]
+    for tile in range(tiles):
+        for direction in (EAST, WEST, SOUTH, NORTH):  # what arrives comes from the west, the east, the north, the south
+            before = _neighbour(tile, direction ^ 1, width, height)
+            if before is not None:
+                link = 4 * before + direction
+                read[tile].append(link)
+                service[link] = along_y if direction >= NORTH else along_x[min(tile, before) % width]
+    for core in range(cores):
+        read[tile_of[core]].append(4 * tiles + cores + core)
+    read[0].append(4 * tiles + 2 * cores)
+    origin = np.concatenate([np.arange(4 * tiles) // 4, tile_of])
+    reads, home, turn = _turns(read, 4 * tiles + 2 * cores + 1)
+    empty = template(tiles, width, buffer, tile_of, service, origin, reads, home, turn)
+    return Mesh(tiles, width, cores, reads, empty)
+
+
+def _neighbour(tile: int, direction: int, width: int, height: int) -> int | None:
+    x, y = tile % width + _STEPS[direction][0], tile // width + _STEPS[direction][1]
+    return y * width + x if 0 <= x < width and 0 <= y < height else None
+
+
+def _turns(read: list[list[int]], queues: int) -> tuple[Ints, Ints, Ints]:
+    """`reads`, `home` and `turn` of a mesh, as `template` takes them."""
+    home, turn = np.zeros(queues, np.int64), np.zeros(queues, np.int64)
+    reads = np.full((len(read), 1 + max(map(len, read))), -1, np.int64)
+    for tile, found in enumerate(read):
+        home[found], turn[found] = tile, range(len(found))
+        reads[tile, : 1 + len(found)] = [len(found), *found]
+    return reads, home, turn
+
+
+def _time(chip: Chip, action: str) -> int:
+    price = chip.times.get(action)
+    if price is None or price.quantity is None:
+        raise _missing(chip, f"[times] {action}, the time of a message on a link")
+    if price.quantity.value <= 0:
+        raise UserError(f"chip file {chip.path}: [times] {action} is 0, but detailed timing needs a time above 0")
+    return picoseconds(price.quantity.value)
+
+
+def _missing(chip: Chip, what: str) -> UserError:
+    return UserError(f"chip file {chip.path}: detailed timing needs {what}: add it, or use summary timing")

@@ -1,0 +1,101 @@
+"""The compiled mesh against `tests.hw.slow_mesh`, tick for tick."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from snn2chip.graph import Array
+from snn2chip.hw_models.detailed import kernel
+from snn2chip.hw_models.detailed.topology import Mesh, build
+from tests.hw.slow_mesh import Message, SlowMesh
+
+
+@st.composite
+def steps(draw: st.DrawFn) -> dict[str, Any]:
+    """A step of a small mesh: arguments of `SlowMesh`."""
+    width, height = draw(st.integers(1, 4)), draw(st.integers(1, 3))
+    tile = st.tuples(st.integers(0, width - 1), st.integers(0, height - 1))
+    tiles = draw(st.lists(tile, min_size=1, max_size=6))
+    message = st.builds(Message, st.integers(0, len(tiles) - 1), st.sampled_from([0, 1, 1, 2, 7]))
+    count = len(tiles) + 1
+    outboxes = draw(st.lists(st.lists(message, max_size=12), min_size=count, max_size=count))
+    return {
+        "tiles": tiles,
+        "outboxes": outboxes,
+        "hop_x": draw(st.integers(1, 3)),
+        "hop_y": draw(st.integers(1, 3)),
+        "crossing": draw(st.integers(1, 5)),
+        "columns": draw(st.integers(1, 4)),
+        "places": draw(st.integers(1, 3)),
+    }
+
+
+def run_fast(step: dict[str, Any]) -> tuple[Mesh, Array, Array, Array]:
+    x, y = np.array(step["tiles"]).T
+    width = int(x.max()) + 1
+    along_x = [step["crossing"] if (i + 1) % step["columns"] == 0 else step["hop_x"] for i in range(width - 1)]
+    mesh = build(width, int(y.max()) + 1, x, y, along_x, step["hop_y"], step["hop_x"], step["places"])
+    flat = [message for outbox in step["outboxes"] for message in outbox]
+    numbers, ones = np.arange(len(flat) + 1), np.ones((1, len(flat)), np.uint8)
+    axons = (  # a branch a message
+        np.cumsum([0, *map(len, step["outboxes"])]),
+        numbers,
+        numbers[:-1],
+        np.ones(len(flat)),
+        numbers[:-1],
+        numbers,
+        [message.core for message in flat],
+        numbers[:-1],
+        [message.work for message in flat],
+    )
+    rows = np.zeros((1, len(flat)), np.int64)
+    intake, waited, used = (
+        np.zeros(shape, np.int64)
+        for shape in (
+            (1, mesh.cores, 7),
+            (4 * mesh.tiles + 2 * mesh.cores + 1, 2),
+            (4 * mesh.tiles + 2 * mesh.cores, 2),
+        )
+    )
+    kernel.run_steps(
+        mesh.template, tuple(np.array(found, np.int64) for found in axons), ones, rows, intake, waited, used
+    )
+    return mesh, intake[0], waited, used
+
+
+@settings(max_examples=150, deadline=None)
+@given(steps())
+def test_every_core_link_and_queue_is_the_same_to_the_tick(step: dict[str, Any]) -> None:
+    mesh, intake, waited, used = run_fast(step)
+    slow = SlowMesh(**{**step, "outboxes": [[replace(found) for found in outbox] for outbox in step["outboxes"]]})
+    slow.run()
+    assert intake.tolist() == [
+        [core.taken, core.busy_from, *core.path, taker.busy]
+        for core, taker in zip(slow.cores, slow.takers, strict=True)
+    ]
+    assert (intake[:, 2:6].sum(axis=1) == intake[:, 1]).all()
+    servers = {**links(mesh, slow), **{4 * mesh.tiles + i: port for i, port in enumerate(slow.ports)}}
+    servers |= {4 * mesh.tiles + mesh.cores + i: taker for i, taker in enumerate(slow.takers)}
+    assert {number: tuple(used[number]) for number in servers} == {
+        number: (server.served, server.busy) for number, server in servers.items()
+    }
+    assert used[:, 0].sum() == sum(server.served for server in slow.servers)
+    for tile, queues in slow.at.items():
+        found = mesh.reads[tile[1] * mesh.width + tile[0]]
+        assert found[0] == len(queues)
+        assert waited[found[1 : 1 + len(queues)]].tolist() == [
+            [queue.contention, queue.back_pressure] for queue in queues
+        ]
+
+
+def links(mesh: Mesh, slow: SlowMesh) -> dict[int, Any]:
+    directions = {(1, 0): kernel.EAST, (-1, 0): kernel.WEST, (0, -1): kernel.NORTH, (0, 1): kernel.SOUTH}
+    return {
+        4 * (y * mesh.width + x) + directions[to_x - x, to_y - y]: link
+        for ((x, y), (to_x, to_y)), link in slow.links.items()
+    }
