@@ -20,8 +20,9 @@ from snn2chip.errors import UserError, naming
 from snn2chip.exporters import FORMS, exporter, standard_forms
 from snn2chip.exporters.base import Chooses, Confirms, timing_of
 from snn2chip.graph import Array, Graph
-from snn2chip.hw_models import placement
+from snn2chip.hw_models import fitting
 from snn2chip.hw_models.chip import Chip, load_chip
+from snn2chip.hw_models.rules import suggest
 from snn2chip.lowering.pipeline import check_timing
 from snn2chip.ops import Input
 
@@ -100,22 +101,24 @@ def compile_file(
     """
     from snn2chip import frontend
     from snn2chip.quantize import Precision
+    from snn2chip.quantize.calibration import calibration_data
 
     loaded = frontend.load(model, options)
     _confirm(loaded)
     if loaded.integer and bits is not None:
         raise UserError(f"{loaded.path}: it is quantized already: leave out --bits, or quantize the float model anew")
-    given = None
+    given = inputs = None
     if calibration:
         given = artifact.read_samples(calibration)
         with naming(calibration):
             given = _checked_samples(loaded.graph, given)
+            inputs = None if loaded.integer else calibration_data(loaded.graph, {}, given).inputs
     with naming(loaded.path):
         samples = _known_samples(loaded.metadata) if given is None else given
         kept = None if samples is None else _kept_samples(loaded.graph, samples)
         if loaded.integer:
             return Compiled(loaded.graph, loaded.name, loaded.class_names, loaded.metadata, kept)
-        quantized = _quantized(loaded.graph, Precision(DEFAULT_BITS if bits is None else bits), given)
+        quantized = _quantized(loaded.graph, Precision(DEFAULT_BITS if bits is None else bits), inputs)
     return Compiled(
         quantized.graph, loaded.name, loaded.class_names, loaded.metadata, kept, _coarse(quantized.approximations)
     )
@@ -134,13 +137,10 @@ def _confirm(loaded: Loaded) -> None:
         written.confirm(loaded.graph, loaded.path)
 
 
-def _quantized(graph: Graph, precision: Precision, given: Samples | None) -> Quantized:
-    from snn2chip.quantize.calibration import calibration_data
+def _quantized(graph: Graph, precision: Precision, inputs: Array | None) -> Quantized:
     from snn2chip.quantize.post_training import PostTraining, plain, post_training
 
-    if given is None:
-        return plain(graph, precision)
-    return post_training(graph, PostTraining(precision), calibration_data(graph, {}, given).inputs)
+    return plain(graph, precision) if inputs is None else post_training(graph, PostTraining(precision), inputs)
 
 
 def _coarse(approximations: Sequence[Approximation]) -> tuple[str, ...]:
@@ -240,7 +240,7 @@ def write(
     with artifact.writing(folder) as temporary:
         artifact.write_core(temporary, graph, description, compiled.samples)
         written = {name: _write_form(name, graph, temporary, report) for name in forms}
-        fit = placement.fit(graph, chip)
+        fit = fitting.fit(graph, chip)
         (temporary / artifact.FIT).write_text(files.canonical_json(fit), encoding="utf-8")
         report("searching inputs for what the samples do not exercise")
         found = certify.search_inputs(graph, compiled.samples)
@@ -264,6 +264,12 @@ def _accuracy(graph: Graph, samples: Samples | None) -> float | None:
     return float(np.mean(logits.argmax(axis=1) == samples.y))
 
 
+def check_choices(target: str, also: Sequence[str] = ()) -> None:
+    """UserError where `export` would refuse the chip or the forms, before anything slow is imported or read."""
+    _target(target)
+    _forms(also)
+
+
 def _target(name: str) -> Chip:
     chip = load_chip(name)
     if chip.model != "neurocore":
@@ -273,7 +279,7 @@ def _target(name: str) -> Chip:
 
 def _forms(also: Sequence[str]) -> tuple[str, ...]:
     if unknown := [name for name in also if name not in FORMS]:
-        raise UserError(f"--also {unknown[0]}: no such form: choose from {', '.join(FORMS)}")
+        raise UserError(f"--also {unknown[0]!r}: no such form: {suggest(unknown[0], FORMS)}")
     return tuple(name for name in FORMS if FORMS[name].standard or name in also)
 
 
@@ -301,9 +307,9 @@ def verify(folder: str | Path, report: Report = _quiet) -> Certificate:
     return certify.verify(folder, report).certificate
 
 
-def against(folder: str | Path, other: str | Path) -> certify.Difference:
+def against(folder: str | Path, other: str | Path, report: Report = _quiet) -> certify.Difference:
     """Whether two artifacts hold one network; if not, what differs first, and whether their outputs do."""
-    return certify.difference(artifact.read(folder), artifact.read(other))
+    return certify.difference(artifact.read(folder), artifact.read(other), report)
 
 
 def run(
@@ -366,11 +372,13 @@ def inspect(path: str | Path, options: ImportOptions | None = None) -> str:
         return _inspect_artifact(artifact.read(path))
     compiled = compile_file(path, options=options)
     lines = [f"{path}: model file, T={compiled.graph.steps}, integer graph {compiled.graph.digest[:16]}"]
+    said: dict[str, list[str]] = {}  # forms that refuse for one reason share a line
     for name in FORMS:
         form = exporter(name)
         reason = form.refusal(compiled.graph)
         chosen = f" ({form.chosen(compiled.graph)})" if isinstance(form, Chooses) and not reason else ""
-        lines.append(f"  {name}: " + (f"refused: {reason}" if reason else f"can express this network{chosen}"))
+        said.setdefault(f"refused: {reason}" if reason else f"can express this network{chosen}", []).append(name)
+    lines += [f"  {', '.join(names)}: {what}" for what, names in said.items()]
     lines += [f"  approximated: {line}" for line in compiled.coarse]
     return "\n".join([*lines, "", compiled.graph.show()])
 

@@ -20,11 +20,17 @@ from snn2chip.hw_models.chip import Chip, load_chip
 from snn2chip.hw_models.results import NetworkReport
 from snn2chip.hw_models.simulate import simulate as simulate_network
 from snn2chip.report import EnergyReport
+from snn2chip.report.about import about
 from snn2chip.report.summaries import named
 
-#: A quantized ANN runs on a dense accelerator: without and with skipping of zero activations.
-ANN_CHIPS = ("dense-45nm", "dense-45nm-zero-skipping")
+#: A quantized ANN runs on a dense accelerator: without and with skipping of zero activations. By what follows the name.
+ANN_FORMS = {"dense": "dense-45nm", "zero-skipping": "dense-45nm-zero-skipping"}
+ANN_CHIPS = tuple(ANN_FORMS.values())
+#: Beside a network under Qualia's equations, also the quantized ANN under those equations.
+_FORMAL = {f"lemaire-45nm-{mode}": f"lemaire-45nm-{mode}-dense" for mode in ("qualia", "as-published")}
 _ANN = "qann"
+#: One's own network on the array: at T = 1 it computes what a quantized ANN of as many levels computes.
+_OWN = "own"
 _NONE = "none"
 #: Of the shipped fair set, what a report shows unless others are asked for: the other blocks come on request.
 _SHOWN = ("binary", "binary-t1", "sew", "qann")
@@ -34,7 +40,8 @@ _SHOWN = ("binary", "binary-t1", "sew", "qann")
 class Contender:
     """One row of the comparison: a network, how it was trained, the samples it is fed, and the chip that it runs on.
 
-    ``own_samples`` says that they are those of its artifact, because it does not take the frames of the others.
+    ``own_samples`` says that they are those of its artifact, because it does not take the frames of the others, and
+    ``derived`` from what it was made, where it is no network of its own.
     """
 
     label: str
@@ -43,6 +50,7 @@ class Contender:
     chip: Chip
     training: Mapping[str, Any] = field(default_factory=dict)
     own_samples: bool = False
+    derived: str = ""
 
 
 def simulate(
@@ -51,6 +59,8 @@ def simulate(
     inputs: str | Path | None = None,
     baselines: Sequence[str] | None = None,
     report: Callable[[str], None] = lambda line: None,
+    timing: str = "summary",
+    placement: str = "default",
 ) -> EnergyReport:
     """Count, place and price an artifact and its baselines.
 
@@ -58,10 +68,13 @@ def simulate(
         folder: an artifact; by default the newest under ``build/``.
         chip: name of a chip or path of a chip file; by default the artifact's target.
         inputs: ``.npz`` with ``x`` and optional ``y``; by default the artifact's real samples.
-        baselines: ``LABEL=DIR``, or names of the shipped fair set; None for the usual ones where a shipped recipe
-            trained the network, ``["none"]`` for no baseline. A network of another T than the frames of the samples
-            have is fed those of its own artifact.
+        baselines: ``LABEL=DIR``, names of the shipped fair set (``qann-dense`` and ``qann-zero-skipping`` for one of
+            the two arrays), or ``own-dense`` and ``own-zero-skipping`` for one's own network on an array; None for the
+            usual ones where a shipped recipe trained the network, ``["none"]`` for no baseline. A network of another T
+            than the frames of the samples have is fed those of its own artifact.
         report: told what goes on.
+        timing: ``detailed`` follows every message on the mesh, on every chip with cores; `chip` has to be one.
+        placement: ``optimised`` moves layers on the mesh so that messages travel less; `chip` has to have cores.
     Raises: UserError where there are no inputs, or a folder, chip or name is unknown.
     """
     read = artifact.read(folder or api.newest_artifact())
@@ -73,9 +86,11 @@ def simulate(
     priced = load_chip(chip or read.description.target)
     own = Contender(read.description.name, read.graph, samples, priced, read.description.training)
     others = _baselines(_names(baselines, read), own)
-    networks = tuple(_run(contender, report) for contender in (own, *others))
+    wanted = (timing, placement)
+    networks = (_run(own, report, *wanted), *(_run(other, report, *_possible(other, *wanted)) for other in others))
     notes = (*_training_notes(own, others), *_sample_notes(own, others), *_alone_notes(baselines, others))
-    return EnergyReport(networks, notes)
+    facts = tuple(about(each.graph, each.training, each.chip.sources, each.derived) for each in (own, *others))
+    return EnergyReport(networks, notes, about=facts)
 
 
 def _training_notes(own: Contender, others: Sequence[Contender]) -> tuple[str, ...]:
@@ -125,12 +140,24 @@ def _budget(training: Mapping[str, Any]) -> tuple[Any, ...]:
     return training.get("dataset"), training.get("epochs"), arch.get("width"), arch.get("blocks_per_stage")
 
 
-def _run(contender: Contender, report: Callable[[str], None]) -> NetworkReport:
+def _possible(other: Contender, timing: str, placement: str) -> tuple[str, str]:
+    """What a baseline's chip can do of what is asked for one's own: only cores have messages and places."""
+    return (timing, placement) if other.chip.model == "neurocore" else ("summary", "default")
+
+
+def _run(contender: Contender, report: Callable[[str], None], timing: str, placement: str) -> NetworkReport:
     report(named(contender.label, contender.chip.name))
     samples = contender.samples
     with naming(f"network {contender.label!r}"):
         return simulate_network(
-            contender.graph, samples.x, samples.y, contender.chip, label=contender.label, execute=engine.run
+            contender.graph,
+            samples.x,
+            samples.y,
+            contender.chip,
+            label=contender.label,
+            execute=engine.run,
+            timing=timing,
+            arrangement=placement,
         )
 
 
@@ -148,13 +175,29 @@ def _baselines(names: Sequence[str], own: Contender) -> list[Contender]:
     found: list[Contender] = []
     for name in names:
         label, equals, folder = name.partition("=")
+        kind, _, form = name.partition("-")
         if equals and label and folder:
             found.append(_other(label, folder, own))
         elif name in fair_set:
             found.extend(_shipped(name, dataset, own))
+        elif kind == _ANN and kind in fair_set and form in ANN_FORMS:
+            found.extend(_shipped(kind, dataset, own, (ANN_FORMS[form],)))
+        elif kind == _OWN and form in ANN_FORMS:
+            found.append(_own_on_array(name, ANN_FORMS[form], own))
         else:
-            raise UserError(f"baseline {name!r} is unknown: give LABEL=DIR, or one of {', '.join(fair_set)}")
+            known = [*fair_set, *(f"{each}-{form}" for each in (_ANN, _OWN) for form in ANN_FORMS)]
+            raise UserError(f"baseline {name!r} is unknown: give LABEL=DIR, or one of {', '.join(known)}")
     return found
+
+
+def _own_on_array(name: str, chip: str, own: Contender) -> Contender:
+    if own.graph.steps != 1:
+        raise UserError(
+            f"baseline {name!r}: at T={own.graph.steps} the network is no quantized ANN, which an array could execute: "
+            "name a quantized ANN of its own with LABEL=DIR"
+        )
+    derived = f"{own.label}, executed as the quantized ANN that it is at T = 1"
+    return Contender(f"{own.label} on {chip}", own.graph, own.samples, load_chip(chip), own.training, derived=derived)
 
 
 def _other(label: str, folder: str, own: Contender) -> Contender:
@@ -164,12 +207,13 @@ def _other(label: str, folder: str, own: Contender) -> Contender:
     return Contender(label, read.graph, samples, own.chip, read.description.training, its_own)
 
 
-def _shipped(label: str, dataset: str, own: Contender) -> list[Contender]:
+def _shipped(label: str, dataset: str, own: Contender, arrays: Sequence[str] = ()) -> list[Contender]:
     shipped = api.compile_file(zoo.path(zoo.FAIR_SETS[dataset][label], dataset=dataset))
     samples, its_own = _fitting(shipped.graph, shipped.samples, own.samples)
     chips = {label: own.chip}
     if label == _ANN:
-        chips = {f"{label} on {name}": load_chip(name) for name in ANN_CHIPS}
+        formal = [_FORMAL[own.chip.name]] if own.chip.name in _FORMAL else []
+        chips = {f"{label} on {name}": load_chip(name) for name in arrays or (*ANN_CHIPS, *formal)}
     return [Contender(name, shipped.graph, samples, chip, shipped.training, its_own) for name, chip in chips.items()]
 
 

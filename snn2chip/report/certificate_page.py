@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from snn2chip.certify import Certificate, Divergence, FormResult, LayerResult, ProbeCoverage, Verification
+from snn2chip.certify import REFUSED, Certificate, Divergence, FormResult, LayerResult, ProbeCoverage, Verification
 from snn2chip.report.environment import templates
 
 _SAID = {
@@ -19,7 +19,14 @@ _SHOWN = 16
 
 def page(verification: Verification) -> str:
     """The whole page as text."""
-    return templates().get_template("certificate.html.j2").render(_content(verification))
+    environment = templates()
+    environment.filters["grouped"] = _grouped
+    return environment.get_template("certificate.html.j2").render(_content(verification))
+
+
+def _grouped(count: int) -> str:
+    """Digits in threes."""
+    return f"{count:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
 
 
 def _content(verification: Verification) -> dict[str, Any]:
@@ -36,6 +43,7 @@ def _content(verification: Verification) -> dict[str, Any]:
         "divergences": _divergences(certificate),
         "shown": _SHOWN,
         "layers": _layers(certificate),
+        "refused": any(result.status == REFUSED for result in certificate.results),
         "coverage": [(layer, _seen(layer), _lacking(layer)) for layer in certificate.coverage.layers],
         "place": _place,
     }
@@ -51,8 +59,8 @@ def _tiles(certificate: Certificate, total: int) -> list[tuple[str, str, str]]:
     accuracy = certificate.accuracy
     tiles = [
         ("programs", f"{len(exact)} of {len(run)}", "exact, of those that were run"),
-        ("integers compared", f"{compared:,}".replace(",", "\N{NARROW NO-BREAK SPACE}"), "each equal or counted below"),
-        ("inputs", str(total), f"{real}; T = {certificate.steps}"),
+        ("integers compared", _grouped(compared), "each equal or counted below"),
+        ("inputs", _grouped(total), f"{real}; T = {certificate.steps}"),
         ("exercised", f"{covered.seen} of {covered.reachable}", "situations that can occur in the layers"),
     ]
     return tiles + (
@@ -66,7 +74,9 @@ def _detail(result: FormResult, total: int) -> str:
     if result.reason:
         return result.reason
     given = sum(result.inputs.values())
-    return f"{given} inputs" if given == total else f"{given} of {total} inputs: it is slow for a network of this size"
+    if given == total:
+        return f"{_grouped(given)} inputs"
+    return f"{_grouped(given)} of {_grouped(total)} inputs: it is slow for a network of this size"
 
 
 def _divergences(certificate: Certificate) -> list[tuple[str, Divergence]]:
@@ -99,11 +109,11 @@ def _layers(certificate: Certificate) -> list[tuple[str, int, int, str, str, str
 
 
 def _differing(row: LayerResult) -> str:
-    return f"{row.differing} of {row.compared}, from step {row.first_step} on"
+    return f"{_grouped(row.differing)} of {_grouped(row.compared)}, from step {row.first_step} on"
 
 
 def _seen(layer: ProbeCoverage) -> str:
-    return "; ".join(f"{name}: {count}" for name, count in layer.seen.items()) or "nothing"
+    return "; ".join(f"{name}: {_grouped(count)}" for name, count in layer.seen.items()) or "nothing"
 
 
 def _lacking(layer: ProbeCoverage) -> tuple[str, str]:

@@ -6,7 +6,11 @@ from collections.abc import Iterator, Sequence
 
 from snn2chip.hw_models.results import LayerRow, NetworkReport
 from snn2chip.report.energy_report import EnergyReport
-from snn2chip.report.units import UNKNOWN, change, count, percent, points, quantity
+from snn2chip.report.ratios import Comparison, compare_networks
+from snn2chip.report.units import UNKNOWN, change, count, factor_range, percent, points, quantity
+
+#: Ratios nearer to 1 than this are sums in another order.
+_SAME = 1e-12
 
 Pair = tuple[NetworkReport, NetworkReport]
 
@@ -15,10 +19,12 @@ def compare(a: EnergyReport, b: EnergyReport) -> str:
     """What is different in `b`, as text.
 
     The first networks of the two reports are held against each other whatever they are called; the others by label, and
-    layers by name. What is not mentioned is the same.
+    layers by name. Ratios of energies carry their range: an uncertain number that both rest on moves in both. What is
+    not mentioned is the same.
     """
     pairs, only_a, only_b = _paired(a, b)
     lines = [line for pair in pairs for line in _network(*pair)]
+    lines += _comparisons(a, b, pairs)
     lines += [f"only in the first report: {network.label} on {network.chip.name}" for network in only_a]
     lines += [f"only in the second report: {network.label} on {network.chip.name}" for network in only_b]
     return "\n".join(lines or ["The reports say the same."])
@@ -37,8 +43,30 @@ def _paired(a: EnergyReport, b: EnergyReport) -> tuple[list[Pair], list[NetworkR
 
 
 def _network(a: NetworkReport, b: NetworkReport) -> list[str]:
-    changes = [f"  {line}" for line in (*_identity(a, b), *_totals(a, b), *_layers(a.layers, b.layers))]
-    return [a.label, *changes] if changes else []
+    changes = (*_identity(a, b), *_totals(a, b), *_ratios(a, b), *_layers(a.layers, b.layers))
+    return [a.label, *(f"  {line}" for line in changes)] if changes else []
+
+
+def _ratios(a: NetworkReport, b: NetworkReport) -> Iterator[str]:
+    """How much the second needs of what the first needs, where that is not the same."""
+    found = compare_networks(a, b)
+    parts = (("dynamic energy", found.dynamic), ("total energy", found.total if a.energy.static else None))
+    for what, ratio in parts:
+        if ratio is not None and any(abs(end - 1.0) > _SAME for end in (ratio.low, ratio.nominal, ratio.high)):
+            yield f"{what}, second / first: {factor_range(ratio)}"
+
+
+def _comparisons(a: EnergyReport, b: EnergyReport, pairs: Sequence[Pair]) -> Iterator[str]:
+    """Ratios to one's own network that are not the same in both reports."""
+    before, after = ({id(net): found for net, found in _compared(report)} for report in (a, b))
+    for first, second in pairs[1:]:
+        old, new = (factor_range(found.dynamic) for found in (before[id(first)], after[id(second)]))
+        if old != new:
+            yield f"dynamic energy of {first.label} / {a.own.label}: {old} -> {new}"
+
+
+def _compared(report: EnergyReport) -> Iterator[tuple[NetworkReport, Comparison]]:
+    return zip(report.baselines, report.comparisons, strict=True)
 
 
 def _identity(a: NetworkReport, b: NetworkReport) -> Iterator[str]:

@@ -19,12 +19,17 @@ def headline(report: EnergyReport) -> str:
 
     Baselines on the same chip go first: only where there is none do the others stand in, and the sentence says so.
     """
-    rivals = [pair for pair in zip(report.baselines, report.comparisons, strict=True) if pair[1].dynamic is not None]
-    rivals = [pair for pair in rivals if pair[1].same_chip] or rivals
-    if not rivals:
+    rival = rival_of(report)
+    if rival is None:
         return _alone(report.own)
-    other, comparison = min(rivals, key=lambda pair: _nominal(pair[1]))
-    return _against(report.own, other, comparison)
+    return _against(report.own, report.baselines[report.comparisons.index(rival)], rival)
+
+
+def rival_of(report: EnergyReport) -> Comparison | None:
+    """The baseline that needs the least energy, on the same chip where there is one."""
+    rivals = [comparison for comparison in report.comparisons if comparison.dynamic is not None]
+    rivals = [comparison for comparison in rivals if comparison.same_chip] or rivals
+    return min(rivals, key=_nominal, default=None)
 
 
 def findings(report: EnergyReport) -> tuple[str, ...]:
@@ -146,7 +151,7 @@ def _other_chips(report: EnergyReport) -> str:
         return ""
     return (
         f"Ratios to networks on {' and '.join(others)} compare technologies and models as well as networks: "
-        "their ranges assume that the prices of the two chips err independently."
+        "their ranges assume that numbers which the two chip files state differently err independently."
     )
 
 

@@ -8,13 +8,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from snn2chip.hw_models.results import NetworkReport, Range
-from snn2chip.report import plots, tables
+from snn2chip.report import plots, prices, side_by_side, tables
+from snn2chip.report.drawing import NARROW, WIDE, Format
 from snn2chip.report.energy_report import EnergyReport
 from snn2chip.report.environment import templates
-from snn2chip.report.headline import cautions, findings, headline
-from snn2chip.report.summaries import multiplies_all, notes_of, one_per_chip, operations, price_kinds
+from snn2chip.report.headline import cautions, findings, headline, rival_of
+from snn2chip.report.prices import Swing
+from snn2chip.report.stalls import detailed
+from snn2chip.report.summaries import multiplies_all, named, notes_of, one_per_chip, operations, price_kinds
 from snn2chip.report.tables import Sheet
-from snn2chip.report.units import UNKNOWN, count, percent, quantity
+from snn2chip.report.tornado import tornado_figure, visible
+from snn2chip.report.units import UNKNOWN, count, factor, percent, quantity
 
 #: CSS pixels that a table may take (the page without its margins), and what a letter and the space between columns
 #: take there. Digits and letters of the usual fonts are narrower than this on average.
@@ -48,11 +52,22 @@ def _content(report: EnergyReport) -> dict[str, Any]:
         "cautions": cautions(report),
         "tiles": _tiles(report),
         "pictures": list(_pictures(report)),
-        "network_sheets": _fitting(tables.networks(report), tables.activity(report), tables.energy(report)),
-        "layer_sheets": _fitting(tables.layers(own), tables.memories(own), tables.structure(own), tables.actions(own)),
+        "network_sheets": _fitting(*_network_sheets(report)),
+        "layer_sheets": _fitting(*_layer_sheets(own)),
         "notes": notes_of(report),
         "prices": [(price_kinds(network), tables.prices(network)) for network in one_per_chip(report)],
     }
+
+
+def _layer_sheets(own: NetworkReport) -> list[Sheet]:
+    first = (tables.layers(own), tables.memories(own), tables.structure(own), tables.actions(own))
+    return side_by_side.filled((*first, *detailed(own)))
+
+
+def _network_sheets(report: EnergyReport) -> list[Sheet]:
+    others = (side_by_side.uncertainty(report), side_by_side.break_even(report), side_by_side.membrane(report))
+    first = (tables.networks(report), side_by_side.costs(report), tables.activity(report), tables.energy(report))
+    return side_by_side.filled((*first, *others))
 
 
 def _fitting(*sheets: Sheet) -> list[Sheet]:
@@ -119,6 +134,7 @@ def _pictures(report: EnergyReport) -> Iterator[Picture]:
     accuracy = _accuracy_picture(report)
     if accuracy:
         yield accuracy
+    yield from _tornados(report)
     yield _picture(
         f"Where {own.label} spends its energy",
         "Nominal dynamic energy of each layer, stacked by action.",
@@ -133,6 +149,37 @@ def _pictures(report: EnergyReport) -> Iterator[Picture]:
         f"Events by layer of {own.label}: " + _listing((row.name, count(row.events_out)) for row in own.layers),
         lambda form: plots.events_figure(report, form),
     )
+
+
+def _tornados(report: EnergyReport) -> Iterator[Picture]:
+    own, rival = report.own, rival_of(report)
+    if swings := prices.swings(own):
+        title = f"What makes the energy of {own.label} uncertain"
+        yield _tornado(title, swings, own.energy.dynamic.nominal, _joules, "dynamic energy per inference")
+    if rival is None or rival.dynamic is None or not rival.swings:
+        return
+    axis = f"dynamic energy of {rival.label} / {own.label}"
+    title = f"What makes the ratio {named(rival.label, rival.chip)} / {own.label} uncertain"
+    yield _tornado(title, rival.swings, rival.dynamic.nominal, factor, axis)
+
+
+def _tornado(
+    title: str, swings: tuple[Swing, ...], nominal: float, shown: Callable[[float], str], axis: str
+) -> Picture:
+    drawn = visible(swings)
+    left = len(swings) - len(drawn)
+    more = f" Numbers that move it too little to be seen: {left}." if left > 0 else ""
+    return _picture(
+        title,
+        "Each uncertain number of the chip file alone at its low and at its high end, all others nominal. A number "
+        f"that both networks of a ratio rest on moves on both sides.{more}",
+        f"{title}: " + _listing((item.number, f"{shown(item.low)} to {shown(item.high)}") for item in drawn),
+        lambda form: tornado_figure(swings, nominal, shown, axis, form),
+    )
+
+
+def _joules(value: float) -> str:
+    return quantity(value, "J")
 
 
 def _accuracy_picture(report: EnergyReport) -> Picture | None:
@@ -151,8 +198,8 @@ def _accuracy_picture(report: EnergyReport) -> Picture | None:
     )
 
 
-def _picture(title: str, caption: str, alt: str, draw: Callable[[plots.Format], str]) -> Picture:
-    return Picture(title, caption, alt, _address(draw(plots.WIDE)), _address(draw(plots.NARROW)))
+def _picture(title: str, caption: str, alt: str, draw: Callable[[Format], str]) -> Picture:
+    return Picture(title, caption, alt, _address(draw(WIDE)), _address(draw(NARROW)))
 
 
 def _nominal(energy: Range) -> str:

@@ -1,99 +1,76 @@
 """The figures of the page as SVG text: the same report gives the same bytes.
 
-Row labels stand above their marks and values at the right edge, so that no line can cross a word. Every figure can be
-drawn for a wide page and for a narrow one. Colours are those of Okabe and Ito (2008), which colour-blind people can
-tell apart; shapes differ as well.
+Every figure can be drawn for a wide page and for a narrow one.
 """
 
 from __future__ import annotations
 
-import io
-import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
 
-import matplotlib
 from matplotlib.axes import Axes
-from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter
 
 from snn2chip.hw_models.results import LayerRow, NetworkReport
+from snn2chip.report.drawing import (
+    COLOURS,
+    FAINT,
+    INK,
+    MARKERS,
+    Format,
+    confidence,
+    joule_axis,
+    joules,
+    legend,
+    row_label,
+    rows_figure,
+    style,
+    svg,
+)
 from snn2chip.report.energy_report import EnergyReport
 from snn2chip.report.summaries import named
 from snn2chip.report.units import count, percent, quantity
 
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
-_INK, _FAINT = "#222222", "#d9d9d9"
 #: Energies further apart than this are drawn on a logarithmic axis.
 _DECADES_NEED_LOG = 30.0
 #: Actions beyond these are drawn as one: more colours could not be told apart.
 _ACTIONS_SHOWN = 7
-_ROW_INCHES = 0.46
 #: Height of a line without a mark beneath it, in rows.
 _HEADING = 0.7
 #: Height of the line of one baseline beneath the bar of a layer, in rows: no mark may hide another.
 _LANE = 0.22
 
 
-@dataclass(frozen=True)
-class Format:
-    """How wide a figure is and how large its letters are."""
-
-    inches: float
-    points: float
-
-    @property
-    def letters(self) -> int:
-        """How many letters fit beside one another."""
-        return int(72 * self.inches / (0.58 * self.points))
-
-    def fit(self, name: str) -> str:
-        """The name, shortened where it leaves no room for a value beside it."""
-        room = self.letters - 14
-        return name if len(name) <= room else f"{name[: room - 1]}…"
-
-    def legend_columns(self, labels: Sequence[str]) -> int:
-        """How many columns of these labels fit, with their marks."""
-        return max(1, min(len(labels), self.letters // (max(map(len, labels), default=0) + 6)))
-
-
-WIDE = Format(9.2, 11.0)
-NARROW = Format(3.9, 9.0)
-
-
 def energy_figure(report: EnergyReport, form: Format) -> str:
     """Dynamic energy of every network with its range, grouped by chip, and the total where static power is known."""
     groups = _by_chip(report.networks)
-    with _style(form):
-        figure, axes = _rows_figure(form, len(report.networks) + _HEADING * len(groups))
+    with style(form):
+        figure, axes = rows_figure(form, len(report.networks) + _HEADING * len(groups))
         row = 0.0
         for chip, members in groups.items():
-            _label(axes, row, form.fit(f"on {chip}"), weight="bold")
+            row_label(axes, row, form.fit(f"on {chip}"), weight="bold")
             for place, network in members:
                 _energy_row(axes, row + _HEADING, place, network, form)
                 row += 1.0
             row += _HEADING
         _energy_axis(axes, report.networks)
-        _legend(figure, axes, form)
-        return _svg(figure)
+        legend(figure, axes, form)
+        return svg(figure)
 
 
 def layer_energy_figure(network: NetworkReport, form: Format) -> str:
     """Nominal dynamic energy of each layer, stacked by action."""
     shown = _largest_actions(network)
-    with _style(form):
-        figure, axes = _rows_figure(form, len(network.layers))
+    with style(form):
+        figure, axes = rows_figure(form, len(network.layers))
         for place, (action, members) in enumerate(shown.items()):
             _stack(axes, network.layers, shown, place, action, members)
         for row, layer in enumerate(network.layers):
-            _label(axes, row, form.fit(layer.name), quantity(layer.energy.nominal, "J"))
-        _joule_axis(axes)
+            row_label(axes, row, form.fit(layer.name), quantity(layer.energy.nominal, "J"))
+        joule_axis(axes)
         axes.set_xlim(left=0)
-        _legend(figure, axes, form)
-        return _svg(figure)
+        legend(figure, axes, form)
+        return svg(figure)
 
 
 def events_figure(report: EnergyReport, form: Format) -> str:
@@ -101,19 +78,19 @@ def events_figure(report: EnergyReport, form: Format) -> str:
     own, others = report.own, _distinct_baselines(report)
     pitch = 1.0 + _LANE * len(others)
     rows = {layer.name: row * pitch for row, layer in enumerate(own.layers)}
-    with _style(form):
-        figure, axes = _rows_figure(form, pitch * len(rows))
+    with style(form):
+        figure, axes = rows_figure(form, pitch * len(rows))
         _own_events(axes, rows, own)
         for lane, (place, network) in enumerate(others, start=1):
             below = {name: row + 0.28 + lane * _LANE for name, row in rows.items()}
             _event_marks(axes, below, place, network)
         for layer in own.layers:
-            _label(axes, rows[layer.name], form.fit(layer.name), count(layer.events_out))
+            row_label(axes, rows[layer.name], form.fit(layer.name), count(layer.events_out))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: count(value)))
         axes.set_xlabel("events per inference")
         axes.set_xlim(left=0)
-        _legend(figure, axes, form)
-        return _svg(figure)
+        legend(figure, axes, form)
+        return svg(figure)
 
 
 def accuracy_figure(report: EnergyReport, form: Format) -> str | None:
@@ -121,7 +98,7 @@ def accuracy_figure(report: EnergyReport, form: Format) -> str | None:
     known = [(place, network) for place, network in enumerate(report.networks) if network.accuracy is not None]
     if not known:
         return None
-    with _style(form):
+    with style(form):
         figure = Figure(figsize=(form.inches, 0.35 * form.inches + 2.2), layout="constrained")
         axes = figure.add_subplot()
         for place, network in known:
@@ -129,52 +106,9 @@ def accuracy_figure(report: EnergyReport, form: Format) -> str | None:
         _energy_axis(axes, [network for _, network in known])
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: percent(value)))
         axes.set_ylabel("accuracy")
-        axes.grid(color=_FAINT, linewidth=0.6)
-        _legend(figure, axes, form)
-        return _svg(figure)
-
-
-def confidence(accuracy: float, samples: int) -> tuple[float, float]:
-    """The 95 % Wilson interval of a share that was observed in so many samples (Wilson, JASA 22, 1927)."""
-    z = 1.959964
-    centre = (accuracy + z * z / (2 * samples)) / (1 + z * z / samples)
-    spread = z * math.sqrt(accuracy * (1 - accuracy) / samples + (z / (2 * samples)) ** 2) / (1 + z * z / samples)
-    return centre - spread, centre + spread
-
-
-def _style(form: Format) -> Any:
-    return matplotlib.rc_context(
-        {
-            "svg.hashsalt": "snn2chip",
-            "svg.fonttype": "path",
-            "font.family": "DejaVu Sans",
-            "font.size": form.points,
-            "text.parse_math": False,
-            "text.color": _INK,
-            "axes.labelcolor": _INK,
-            "xtick.color": _INK,
-            "ytick.color": _INK,
-            "axes.edgecolor": "#888888",
-            "axes.axisbelow": True,
-        }
-    )
-
-
-def _rows_figure(form: Format, rows: float) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(form.inches, _ROW_INCHES * rows + 1.5), layout="constrained")
-    axes = figure.add_subplot()
-    axes.set_ylim(rows - 0.3, -0.5)
-    axes.yaxis.set_visible(False)
-    axes.spines[["left", "top", "right"]].set_visible(False)
-    return figure, axes
-
-
-def _label(axes: Axes, row: float, left: str, right: str = "", weight: str = "normal") -> None:
-    backing = {"facecolor": "white", "edgecolor": "none", "pad": 0.8}  # no grid line may cross the words
-    for x, text, side in ((0.0, left, "left"), (1.0, right, "right")):
-        axes.text(
-            x, row - 0.12, text, transform=axes.get_yaxis_transform(), ha=side, va="center", weight=weight, bbox=backing
-        )
+        axes.grid(color=FAINT, linewidth=0.6)
+        legend(figure, axes, form)
+        return svg(figure)
 
 
 def _by_chip(networks: Iterable[NetworkReport]) -> dict[str, list[tuple[int, NetworkReport]]]:
@@ -186,8 +120,8 @@ def _by_chip(networks: Iterable[NetworkReport]) -> dict[str, list[tuple[int, Net
 
 def _energy_row(axes: Axes, row: float, place: int, network: NetworkReport, form: Format) -> None:
     energy = network.energy
-    colour, weight = (_COLOURS[0], "bold") if place == 0 else (_INK, "normal")
-    _label(axes, row, form.fit(network.label), quantity(energy.dynamic.nominal, "J"), weight)
+    colour, weight = (COLOURS[0], "bold") if place == 0 else (INK, "normal")
+    row_label(axes, row, form.fit(network.label), quantity(energy.dynamic.nominal, "J"), weight)
     y = row + 0.3
     first = "dynamic energy: nominal, low to high" if place == 0 else None
     axes.plot([energy.dynamic.low, energy.dynamic.high], [y, y], color=colour, linewidth=2.5, solid_capstyle="butt")
@@ -207,30 +141,18 @@ def _energy_row(axes: Axes, row: float, place: int, network: NetworkReport, form
 
 
 def _energy_axis(axes: Axes, networks: Sequence[NetworkReport]) -> None:
-    _joule_axis(axes)
+    joule_axis(axes)
     lows = [network.energy.dynamic.low for network in networks]
     highs = [network.energy.dynamic.high for network in networks]
     highs += [network.energy.total.nominal for network in networks]
     if min(lows) > 0 and max(highs) / min(lows) > _DECADES_NEED_LOG:
         axes.set_xscale("log")
-        axes.xaxis.set_major_formatter(FuncFormatter(_joules))
+        axes.xaxis.set_major_formatter(FuncFormatter(joules))
         axes.xaxis.set_minor_formatter(FuncFormatter(lambda value, _: ""))
         axes.set_xlim(min(lows) / 1.3, max(highs) * 1.3)
     else:
         axes.set_xlim(0, max(highs) * 1.05 or 1.0)
-    axes.grid(axis="x", color=_FAINT, linewidth=0.6)
-
-
-def _joule_axis(axes: Axes) -> None:
-    axes.xaxis.set_major_locator(MaxNLocator(5))
-    axes.xaxis.set_major_formatter(FuncFormatter(_joules))
-    axes.set_xlabel("energy per inference")
-
-
-def _joules(value: float, _: Any) -> str:
-    """Axis ticks are round: ``1.50 µJ`` reads better as ``1.5 µJ``."""
-    number, _, unit = quantity(value, "J").partition(" ")
-    return f"{number.rstrip('0').rstrip('.') if '.' in number else number} {unit}"
+    axes.grid(axis="x", color=FAINT, linewidth=0.6)
 
 
 def _largest_actions(network: NetworkReport) -> dict[str, tuple[str, ...]]:
@@ -264,7 +186,7 @@ def _stack(
         [_action_energy(layer, members) for layer in layers],
         0.34,
         left=[_action_energy(layer, before) for layer in layers],
-        color=_COLOURS[place],
+        color=COLOURS[place],
         edgecolor="white",
         linewidth=0.6,
         label=action.replace("_", " "),
@@ -282,9 +204,9 @@ def _distinct_baselines(report: EnergyReport) -> list[tuple[int, NetworkReport]]
 def _own_events(axes: Axes, rows: dict[str, float], own: NetworkReport) -> None:
     places = [row + 0.25 for row in rows.values()]
     events, spikes = [layer.events_out for layer in own.layers], [layer.spikes_out for layer in own.layers]
-    axes.barh(places, events, 0.3, color=_COLOURS[0], label=f"{own.label}: events")
+    axes.barh(places, events, 0.3, color=COLOURS[0], label=f"{own.label}: events")
     named = f"{own.label}: spike values"
-    axes.plot(spikes, places, "|", color=_INK, markersize=11, markeredgewidth=2, label=named)
+    axes.plot(spikes, places, "|", color=INK, markersize=11, markeredgewidth=2, label=named)
 
 
 def _event_marks(axes: Axes, rows: dict[str, float], place: int, network: NetworkReport) -> None:
@@ -292,13 +214,13 @@ def _event_marks(axes: Axes, rows: dict[str, float], place: int, network: Networ
     shared = [layer for layer in network.layers if layer.name in rows]
     if not shared:
         return
-    colour, heights = _COLOURS[place % len(_COLOURS)], [rows[layer.name] for layer in shared]
+    colour, heights = COLOURS[place % len(COLOURS)], [rows[layer.name] for layer in shared]
     events = [layer.events_out for layer in shared]
     axes.hlines(heights, 0.0, events, color=colour, linewidth=1.2)
     axes.plot(
         events,
         heights,
-        _MARKERS[place % len(_MARKERS)],
+        MARKERS[place % len(MARKERS)],
         color=colour,
         markeredgecolor="white",
         markeredgewidth=0.5,
@@ -311,13 +233,13 @@ def _event_marks(axes: Axes, rows: dict[str, float], place: int, network: Networ
 def _accuracy_point(axes: Axes, place: int, network: NetworkReport) -> None:
     dynamic, accuracy = network.energy.dynamic, network.accuracy
     assert accuracy is not None
-    colour = _COLOURS[place % len(_COLOURS)]
+    colour = COLOURS[place % len(COLOURS)]
     axes.plot([dynamic.low, dynamic.high], [accuracy, accuracy], color=colour, linewidth=1.2, alpha=0.7)
     axes.plot([dynamic.nominal] * 2, confidence(accuracy, network.samples), color=colour, linewidth=1.2, alpha=0.7)
     axes.plot(
         dynamic.nominal,
         accuracy,
-        _MARKERS[place % len(_MARKERS)],
+        MARKERS[place % len(MARKERS)],
         color=colour,
         markeredgecolor="white",
         markersize=10,
@@ -325,24 +247,3 @@ def _accuracy_point(axes: Axes, place: int, network: NetworkReport) -> None:
         label=named(network.label, network.chip.name),
         zorder=3,
     )
-
-
-def _legend(figure: Figure, axes: Axes, form: Format) -> None:
-    handles, labels = axes.get_legend_handles_labels()
-    order = sorted(range(len(labels)), key=lambda place: not isinstance(handles[place], BarContainer))
-    labels = [form.fit(labels[place]) for place in order]
-    figure.legend(
-        [handles[place] for place in order],
-        labels,
-        loc="outside lower left",
-        frameon=False,
-        ncols=form.legend_columns(labels),
-        fontsize=0.92 * form.points,
-        handletextpad=0.5,
-    )
-
-
-def _svg(figure: Figure) -> str:
-    stream = io.StringIO()
-    figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
-    return stream.getvalue()

@@ -10,9 +10,10 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from snn2chip.report import tables
+from snn2chip.report import side_by_side, tables
 from snn2chip.report.energy_report import EnergyReport
 from snn2chip.report.headline import cautions, findings, headline
+from snn2chip.report.stalls import detailed
 from snn2chip.report.summaries import notes_of, one_per_chip, price_kinds
 from snn2chip.report.tables import Sheet
 
@@ -45,10 +46,16 @@ def _show(report: EnergyReport, console: Console) -> None:
 
 def _sheets(report: EnergyReport, width: int) -> Iterator[Sheet]:
     yield tables.networks(report)
+    yield from _fitting(side_by_side.costs(report), width)
     yield from _fitting(tables.activity(report), width)
     yield tables.energy(report)
+    others = (side_by_side.uncertainty, side_by_side.break_even, side_by_side.membrane)
+    for sheet in side_by_side.filled(table(report) for table in others):
+        yield from _fitting(sheet, width)
     yield from _fitting(tables.layers(report.own, named=width >= _WIDE), width)
     yield from _fitting(tables.memories(report.own), width)
+    for sheet in side_by_side.filled(detailed(report.own)):
+        yield from _fitting(sheet, width)
 
 
 def _fitting(sheet: Sheet, width: int) -> list[Sheet]:

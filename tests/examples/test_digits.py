@@ -54,6 +54,6 @@ def test_the_page_opens_in_a_browser_without_an_error(build: Path, tmp_path: Pat
     with chromium(tmp_path) as driver:
         driver.get((build / "report.html").as_uri())
         pictures = driver.execute_script("return [...document.images].map(i => i.complete && i.naturalWidth > 0)")
-        assert pictures == [True] * 4
+        assert pictures == [True] * 6
         assert "digits" in driver.execute_script("return document.body.innerText")
         assert [entry for entry in console(driver) if entry["level"] != "INFO"] == []

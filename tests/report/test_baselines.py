@@ -74,6 +74,36 @@ def test_the_usual_ones_stand_there_unasked(digits: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(("name", "chip"), simulation.ANN_FORMS.items())
+def test_one_array_alone_by_name(digits: Path, name: str, chip: str) -> None:
+    report = simulation.simulate(digits, "unit", baselines=[f"qann-{name}", f"own-{name}"])
+    trained, derived = report.baselines
+    assert (trained.chip.name, derived.chip.name) == (chip, chip)
+    assert derived.graph_digest == report.own.graph_digest != trained.graph_digest
+    assert [facts.origin for facts in report.about] == ["trained", "trained", "derived"]
+    assert report.about[2].history == "sparse-n4-t1-seed0, executed as the quantized ANN that it is at T = 1"
+
+
+def test_more_than_one_step_is_no_quantized_ann(binary: Path) -> None:
+    with pytest.raises(UserError, match=r"baseline 'own-dense': at T=10 the network is no quantized ANN"):
+        simulation.simulate(binary, "unit", baselines=["own-dense"])
+
+
+def test_qualias_equations_meet_qualias_equations(digits: Path) -> None:
+    report = simulation.simulate(digits, "lemaire-45nm-qualia", baselines=["qann"])
+    chips = [network.chip.name for network in report.baselines]
+    assert chips == [*simulation.ANN_CHIPS, "lemaire-45nm-qualia-dense"]
+
+
+def test_every_network_says_where_it_comes_from(digits: Path) -> None:
+    report = simulation.simulate(digits, "lemaire-45nm", baselines=["binary", "qann-dense"])
+    assert [facts.history for facts in report.about] == ["60 epochs of digits from seed 0"] * 3
+    assert all(facts.footprint.weights > 0 for facts in report.about)
+    assert {source.key for source in report.about[2].sources} >= {"horowitz2014", "jouppi2017"}
+    assert [item.label for item in report.break_even] == ["qann on dense-45nm"]
+    assert [item.label for item in report.membrane] == ["sparse-n4-t1-seed0"]
+
+
 def test_frames_of_another_number_are_those_of_the_baseline(graded: Path, binary: Path) -> None:
     report = simulation.simulate(graded, "unit", baselines=[f"ten={binary}"])
     own, ten = report.networks

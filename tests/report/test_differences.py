@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from snn2chip.report import EnergyReport, compare
-from tests.report.builder import LOIHI2, chip, full_report, network, without_time
+from snn2chip.report.ratios import compare_networks
+from snn2chip.report.units import factor_range
+from tests.report.builder import LOIHI2, STATIC, chip, full_report, network, without_time
 
 
 def test_equal_reports() -> None:
@@ -67,3 +69,15 @@ def test_a_range_that_changed_around_the_same_nominal_energy() -> None:
     energy = replace(before.energy, dynamic=replace(before.energy.dynamic, high=1e-3))
     text = compare(EnergyReport((before,)), EnergyReport((replace(before, energy=energy),)))
     assert text.splitlines()[1] == "  range of the dynamic energy: 866 nJ..4.93 µJ -> 866 nJ..1.00 mJ"
+
+
+def test_ratios_stand_there_with_their_ranges() -> None:
+    before, after = network("own", static_power=STATIC), network("own", 0.5, static_power=STATIC)
+    other = network("other", static_power=STATIC)
+    lines = compare(EnergyReport((before, other)), EnergyReport((after, other))).splitlines()
+    ratios = compare_networks(before, after)
+    assert f"  dynamic energy, second / first: {factor_range(ratios.dynamic)}" in lines
+    assert f"  total energy, second / first: {factor_range(ratios.total)}" in lines
+    assert "(" in factor_range(ratios.dynamic)
+    turned = factor_range(compare_networks(after, other).dynamic)
+    assert lines[-1] == f"dynamic energy of other / own: 1.00× -> {turned}"

@@ -17,9 +17,10 @@ import pytest
 from selenium import webdriver
 
 from snn2chip.report import EnergyReport
+from snn2chip.report.drawing import NARROW, WIDE, Format, confidence
 from snn2chip.report.headline import headline
 from snn2chip.report.html import page as render_page
-from snn2chip.report.plots import NARROW, WIDE, Format, confidence, events_figure
+from snn2chip.report.plots import events_figure
 from tests.report.browser import chromium, console
 from tests.report.builder import full_report, network, on_array, without_time
 
@@ -93,13 +94,13 @@ def test_headline_tables_and_sources_are_there(page: str) -> None:
 
 def test_every_picture_is_well_formed_and_described(page: str) -> None:
     pictures = PICTURE.findall(page)
-    assert len(pictures) == 8
+    assert len(pictures) == 12
     for encoded in pictures:
         svg = base64.b64decode(encoded).decode()
         assert ElementTree.fromstring(svg).tag == f"{SVG}svg"
         assert "<dc:date>" not in svg
     described = re.findall(r'<img [^>]*alt="([^"]+)"', page)
-    assert len(described) == 4
+    assert len(described) == 6
     assert "SEW N=4 T=1 2.97 µJ" in described[0]
 
 
@@ -120,7 +121,7 @@ def test_long_labels_stay_within_their_figure() -> None:
 
 def test_without_any_accuracy_its_figure_is_left_out() -> None:
     page = render_page(EnergyReport((without_time(network("own", accuracy=None)),)))
-    assert len(PICTURE.findall(page)) == 6
+    assert len(PICTURE.findall(page)) == 8
     assert "Accuracy against energy" not in page
 
 
@@ -177,9 +178,9 @@ def test_a_real_browser_shows_it(
     images = browser.execute_script(
         "return [...document.images].map(i => [i.complete, i.naturalWidth, i.clientWidth, i.currentSrc])"
     )
-    assert len(images) == 4
+    assert len(images) == 6
     assert all(complete and natural > 0 and 0 < shown <= width for complete, natural, shown, _ in images)
-    assert len({source for *_, source in images}) == 4
+    assert len({source for *_, source in images}) == 6
     assert (images[0][1] < 500) == narrow, "the figure for this width is shown"
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width
     cut = "return [...document.querySelectorAll('.scroll')].filter(t => t.scrollWidth > t.clientWidth).length"

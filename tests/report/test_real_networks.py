@@ -70,7 +70,8 @@ def test_text_names_every_layer(report: EnergyReport, width: int) -> None:
 
 def test_page_draws_every_figure(report: EnergyReport) -> None:
     page = render_page(report)
-    assert len(PICTURE.findall(page)) == 8
+    uncertain = report.own.chip.name != "unit"  # its prices are exact, and so are its ratios
+    assert len(PICTURE.findall(page)) == (12 if uncertain else 8)
     assert headline(report).split()[0] in page
 
 

@@ -1,0 +1,94 @@
+"""What stands behind one network of a report: where it comes from, what it has to store, its chip's sources."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from snn2chip.graph import Graph
+from snn2chip.lowering import Population, Role, to_populations
+
+#: Width of a stored bias and of a stored threshold: both are int32 in the integer graph.
+CONSTANT_BITS = 32
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Bits that the network as trained has to keep, whatever the chip.
+
+    Attributes:
+        weights: every stored weight once, each layer in the narrowest signed width that holds its weights.
+        constants: int32 biases and thresholds, one per channel that has one.
+        state: what neurons and readout keep from step to step, as wide as proven; 0 at T = 1.
+    """
+
+    weights: int
+    constants: int
+    state: int
+
+    @property
+    def total(self) -> int:
+        return self.weights + self.constants + self.state
+
+
+@dataclass(frozen=True)
+class Source:
+    """A source that a chip file names, by its key there."""
+
+    key: str
+    text: str
+
+
+@dataclass(frozen=True)
+class About:
+    """Facts about one network of a report.
+
+    Attributes:
+        origin: ``trained`` (a checkpoint of its own), ``derived`` (another network's, executed otherwise) or
+            ``unknown`` (the artifact records no training).
+        history: how it was trained, or what it was derived from; empty where that is unknown.
+        footprint: what it has to store.
+        sources: of the chip file that priced it.
+    """
+
+    origin: str
+    history: str
+    footprint: Footprint
+    sources: tuple[Source, ...]
+
+
+def about(graph: Graph, training: Mapping[str, Any], sources: Mapping[str, str], derived: str = "") -> About:
+    """The facts about `graph`, trained as `training` records; `derived` says from what, where it is not its own."""
+    origin = "derived" if derived else "trained" if training.get("epochs") else "unknown"
+    listed = tuple(Source(key, text) for key, text in sorted(sources.items()))
+    return About(origin, derived or _history(training), footprint(graph), listed)
+
+
+def footprint(graph: Graph) -> Footprint:
+    """What the integer graph has to store."""
+    populations = to_populations(graph).populations
+    return Footprint(
+        weights=sum(item.weights * item.weight_bits for each in populations for item in each.projections),
+        constants=CONSTANT_BITS * sum(map(_constants, populations)),
+        state=sum(map(_state, populations)) if graph.steps > 1 else 0,
+    )
+
+
+def _constants(population: Population) -> int:
+    thresholds = population.shape[0] if population.role is Role.NEURON else 0
+    return int(population.biased.sum()) + thresholds
+
+
+def _state(population: Population) -> int:
+    """Adders, comparers and relays begin every step anew."""
+    return population.neurons * population.stored_bits if population.role in (Role.NEURON, Role.READOUT) else 0
+
+
+def _history(training: Mapping[str, Any]) -> str:
+    said = [
+        f"{training['epochs']} epochs" if training.get("epochs") else "",
+        f"of {training['dataset']}" if training.get("dataset") else "",
+        f"from seed {training['seed']}" if training.get("seed") is not None else "",
+    ]
+    return " ".join(part for part in said if part)

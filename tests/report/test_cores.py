@@ -1,0 +1,171 @@
+"""The picture of the cores: every core where it lies, as full as it is."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from snn2chip import artifact, cli
+from snn2chip.errors import UserError
+from snn2chip.hw_models.chip import load_chip
+from snn2chip.hw_models.fitting import UNITS, fit
+from snn2chip.hw_models.needs import LIMITS
+from snn2chip.report.core_map import NAMES, CoreMap
+from snn2chip.report.cores import percent, text
+from snn2chip.report.cores_page import page
+from tests.hw.networks import chain, residual, unit
+
+
+@pytest.fixture
+def spread(tmp_path: Path) -> CoreMap:
+    """5 neurons, 2 on a core: 3 cores on a chip of 2 tiles, one of which has 2 cores and the other 1, thus 1 chip."""
+    chip = unit(
+        tmp_path,
+        limits__neurons_per_core="2",
+        structure__cores="3",
+        structure__cores_per_tile="2",
+        structure__tile_columns="1",
+    )
+    return CoreMap.read(fit(chain(), chip), "fit.json")
+
+
+def test_the_terminal_shows_bars_and_every_core(spread: CoreMap) -> None:
+    lines = text(spread).splitlines()
+    assert lines[0] == "cores: 3 of 3 cores on 1 chip 'variant', default placement"
+    assert lines[2].split() == ["fullest", "core", "of", "cores", "neurons", "synapses"]
+    assert re.match(r"  hidden +2  ██████ 100 %  +0 %$", lines[3])  # 2 neurons; 4 weights of 3 bits in a MiB
+    assert re.match(r"  out +1  ██████ 100 %", lines[4])
+    # hidden is cut into 1 and 2 neurons.
+    assert lines[-2:] == ["    ▅█", "    █"]
+
+
+def test_several_chips_are_drawn_one_by_one(tmp_path: Path) -> None:
+    chip = unit(tmp_path, limits__neurons_per_core="1", structure__cores="4", structure__tile_columns="2")
+    cores = CoreMap.read(fit(chain(), chip), "fit.json")
+    shown = text(cores)
+    assert "cores: 5 of 8 cores on 2 chips 'variant', default placement\n" in shown
+    assert "does not fit: the network takes 5 cores and one chip has 4" in shown
+    assert shown.endswith("  chip 0\n    █ █\n    █ █\n  chip 1\n    █ ·\n    · ·\n")
+    drawn = page(cores, "chain")
+    assert drawn.count("<svg") == 2
+    assert (drawn.count('class="core"'), drawn.count('class="free"')) == (5, 3)
+
+
+def test_a_broken_limit_shows(tmp_path: Path) -> None:
+    cores = CoreMap.read(fit(chain(), unit(tmp_path, limits__axons_in_per_core="2")), "fit.json")
+    assert re.search(r"\n  out .* ██████ 150 %", text(cores))
+    assert "!" in text(cores).splitlines()[-8]
+    assert page(cores, "chain").count('class="bar over"') == 1
+
+
+@pytest.mark.parametrize(
+    ("share", "said"), [(0.0, "0 %"), (0.5, "50 %"), (0.999, "99 %"), (1.0, "100 %"), (1.001, "101 %"), (2.5, "250 %")]
+)
+def test_nothing_is_full_or_broken_by_rounding(share: float, said: str) -> None:
+    assert percent(share) == said
+
+
+def test_every_limit_has_a_name_and_a_place(spread: CoreMap) -> None:
+    assert set(NAMES) == set(UNITS) == set(LIMITS)
+    again = json.loads(json.dumps(fit(chain(), load_chip("loihi1-davies2018")), sort_keys=True))
+    assert list(CoreMap.read(again, "fit.json").have) == [
+        "neurons_per_core",
+        "axons_in_per_core",
+        "axons_out_per_core",
+        "synapse_bits_per_core",
+    ]
+    assert list(spread.cores[0].needs) == list(spread.have)
+
+
+def test_the_page_says_every_need_in_words(spread: CoreMap) -> None:
+    drawn = page(spread, "<chain>")
+    assert "Cores of &lt;chain&gt;" in drawn
+    assert "core 1, chip 0, tile 0, 0: hidden\nneurons 2 of 2 (100 %)" in drawn
+    assert drawn.count("<title>core ") == 3
+    assert drawn == page(spread, "<chain>")
+    assert not re.search(r"(src|href)=\"(?!data:)", drawn)
+
+
+def test_what_has_no_cores_says_why() -> None:
+    with pytest.raises(UserError, match=r"fit\.json: there are no cores to show: the array model knows no cores"):
+        CoreMap.read(fit(chain(), load_chip("dense-45nm")), "fit.json")
+    with pytest.raises(UserError, match="the reset couples the levels"):
+        CoreMap.read(fit(residual(steps=2), load_chip("loihi1-davies2018")), "fit.json")
+    older = {key: value for key, value in fit(chain(), load_chip("unit")).items() if key != "map"}
+    with pytest.raises(UserError, match="older versions wrote it: export it again"):
+        CoreMap.read(older, "fit.json")
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"map": 3}, "map of cores is damaged"),
+        ({"chip": "\x1b[2J"}, "a text that cannot be printed"),
+        ({"cores_per_chip": 10**12}, "as many chips as cores fill"),
+        ({"chips": 10**9}, "as many chips as cores fill"),
+        ({"map.layer": ["a"]}, "columns of unequal length"),
+        ({"map.x": [0, 0, -1]}, "no whole numbers"),
+        ({"map.x": [0, 0, 9]}, "cores that lie beside the mesh"),
+        ({"map.y": [0, 0, 10**9]}, "cores that lie beside the mesh"),
+        ({"map.y": [0, 0, 0]}, "cores that lie beside the mesh"),  # three on a tile of two
+        ({"map.have": {"neurons_per_core": 0}}, "no whole number above 0"),
+        ({"map.have": {"luck": 1}}, "limits that are unknown or without a need"),
+        ({"map.cores_per_tile": None}, "no whole number above 0"),
+    ],
+)
+def test_a_damaged_map_is_one_sentence(tmp_path: Path, change: dict[str, Any], says: str) -> None:
+    chip = unit(
+        tmp_path,
+        limits__neurons_per_core="2",
+        structure__cores="3",
+        structure__cores_per_tile="2",
+        structure__tile_columns="1",
+    )
+    document = fit(chain(), chip)
+    CoreMap.read(document, "fit.json")
+    ((place, value),) = change.items()
+    inside, _, key = place.rpartition(".")
+    (document["map"] if inside else document)[key] = value
+    with pytest.raises(UserError, match=says):
+        CoreMap.read(document, "fit.json")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from snn2chip.api import Compiled, write
+
+    path = tmp_path_factory.mktemp("artifacts") / "residual"
+    write(Compiled(residual(), "residual"), load_chip("loihi2"), path, ())
+    return path
+
+
+def test_inspect_shows_the_cores_of_an_artifact(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["inspect", str(folder)]) == 0
+    shown = capsys.readouterr().out
+    kept = json.loads((folder / artifact.FIT).read_text(encoding="utf-8"))
+    assert shown.endswith(text(CoreMap.read(kept, "fit.json")))
+    assert "cores: 5 of 128 cores on 1 chip 'loihi2', default placement" in shown
+
+
+def test_inspect_places_anew_on_request(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    drawn = tmp_path / "cores.html"
+    arguments = ["inspect", str(folder), "--chip", "unit", "--placement", "optimised", "--html", str(drawn)]
+    assert cli.main(arguments) == 0
+    assert "on 1 chip 'unit', optimised placement" in capsys.readouterr().out
+    assert "Cores of residual" in drawn.read_text(encoding="utf-8")
+    assert cli.main(["inspect", str(folder), "--html", "-"]) == 0
+    assert capsys.readouterr().out.startswith("<!DOCTYPE html>")
+
+
+def test_inspect_refuses_cores_of_a_file(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["inspect", str(folder / "graph.json"), "--html", "x.html"]) == 2
+    assert "--html" in (said := capsys.readouterr().err)
+    assert "is not an artifact: export it first, and name the folder" in said
+    assert cli.main(["inspect", str(folder), "--html", str(folder / "x.html")]) == 2
+    assert "lies inside" in capsys.readouterr().err
+    assert cli.main(["inspect", str(folder), "--chip", "dense-45nm"]) == 2
+    assert "there are no cores to show: the array model knows no cores" in capsys.readouterr().err
