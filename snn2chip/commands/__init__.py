@@ -13,11 +13,14 @@ from snn2chip.commands import (
     quantize,
     run,
     simulate,
+    sweep,
     train,
     verify,
 )
 
 #: In the order in which the help shows them.
-COMMANDS = (train, baselines, quantize, export, run, verify, simulate, compare, inspect, consumers, chips, doctor)
+COMMANDS = (
+    *(train, baselines, quantize, export, run, verify, simulate, compare, sweep, inspect, consumers, chips, doctor),
+)
 
 __all__ = ["COMMANDS"]
