@@ -286,7 +286,10 @@ def read_samples(path: str | Path) -> Samples:
     arrays = numpy_files.read(path, ("x", "y"))
     if "x" not in arrays:
         with zipfile.ZipFile(path) as archive:
-            names = ", ".join(name.removesuffix(".npy")[:40] for name in archive.namelist()[:5])
+            members = archive.namelist()
+        if any(name.endswith("/data.pkl") for name in members):
+            raise UserError(f"{path}: this is a file of torch.save, no inputs: give an .npz with x (numpy.savez)")
+        names = ", ".join(name.removesuffix(".npy")[:40] for name in members[:5])
         raise UserError(f"{path}: it has no array 'x' (found {names}): name the inputs x")
     x, y = arrays["x"], arrays.get("y")
     if x.ndim == 0:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from snn2chip.api import Exported
     from snn2chip.certify import Cause, Certificate, Difference, FormResult, InputSet, Verification
-    from snn2chip.graph import Graph
+    from snn2chip.graph import Array, Graph
     from snn2chip.hw_models.chip import Chip
 
 
@@ -104,18 +104,42 @@ def verification(found: Verification) -> str:
 
 def difference(found: Difference) -> str:
     """What became of comparing two artifacts."""
+    first, second = found.folders
+    beside = [f"beside the network: {line}" for line in found.beside]
     if found.same:
-        return f"the same network: both have the digest {found.first}"
-    lines = [f"different networks: {found.first} and {found.second}", f"first difference: {found.what}"]
+        return "\n".join([f"the same integer network: {first} and {second} have the digest {found.first}", *beside])
+    lines = [
+        "different networks:",
+        f"  the first   {first}, digest {found.first}",
+        f"  the second  {second}, digest {found.second}",
+        f"first difference: {found.what}",
+        *beside,
+    ]
+    if found.inputs:
+        inputs = ", ".join(f"{count} {name}" for name, count in found.inputs.items())
+        compared = f"{found.layers} layers of one name and shape" if found.layers else "no layer: none is of one shape"
+        lines.append(f"both were run on {inputs}; compared: the summed logits, and {compared}")
     if found.note:
         lines.append(f"outputs not compared: {found.note}")
     if found.outputs_differ is not None:
-        lines.append(f"logits differ on {found.outputs_differ} of {found.inputs} inputs")
+        lines.append(_outputs(found))
     if found.divergence is not None:
-        lines.append(f"first value that differs: {found.divergence}")
-    elif found.inputs:
-        lines.append("no value differs on these inputs in the layers that both have")
-    return "\n".join(lines)
+        value = found.divergence.between("{} in the first, {} in the second")
+        lines.append(f"first value that differs: {value}")
+    elif found.layers:
+        lines.append("no value differs on these inputs in these layers")
+    return "\n".join(
+        [*lines, "only the integer networks were compared; 'snn2chip verify DIR' holds an artifact's forms to its own"]
+    )
+
+
+def _outputs(found: Difference) -> str:
+    total, searched = sum((found.inputs or {}).values()), found.searched
+    if found.outputs_differ:
+        return f"logits differ on {found.outputs_differ} of these {total} inputs, the class on {found.classes_differ}"
+    if found.differing is not None and len(found.differing):
+        return f"logits are equal on these inputs; a search found inputs where they differ, after {searched} tries"
+    return f"logits are equal on these inputs, and on {searched} more that were searched for a difference"
 
 
 def export_summary(exported: Exported) -> str:
@@ -124,16 +148,29 @@ def export_summary(exported: Exported) -> str:
     placed = "fits" if fit.get("fits") else f"does NOT fit: {fit.get('reason', 'see fit.json')}"
     coarse = [f"approximated: {line}" for line in exported.compiled.coarse]
     certified = certificate_table(exported.certificate)
-    said = [_input(exported.compiled.graph), *coarse, *_accuracy(exported)]
+    samples = exported.compiled.samples
+    inputs = input_lines(exported.compiled.graph, None if samples is None else samples.x)
+    said = [*inputs, *coarse, *_accuracy(exported)]
     return "\n".join([str(exported.folder), *said, certified, f"placement: {placed}"])
 
 
-def _input(graph: Graph) -> str:
-    """What counts mean: the one thing that an import cannot check."""
-    largest, unit = graph.signals[graph.input.name].interval.max, graph.input.unit
+def input_lines(graph: Graph, inputs: Array | None) -> list[str]:
+    """What counts mean, which an import cannot check, and whether `inputs` (uint8, or None) use their range."""
+    largest, unit = int(graph.signals[graph.input.name].interval.max), graph.input.unit
     if unit is None or float(unit[0]) == 1:
-        return f"input: counts 0..{largest} are the real numbers that the network takes (--input-scale 1)"
-    return f"input: counts 0..{largest} stand for the real numbers 0..{largest * float(unit[0]):.4g}"
+        line = f"input: counts 0..{largest} are the real numbers that the network takes (--input-scale 1)"
+    else:
+        line = f"input: counts 0..{largest} stand for the real numbers 0..{largest * float(unit[0]):.4g}"
+    if inputs is None or not inputs.size:
+        return [line]
+    seen = int(inputs.max())
+    lines = [f"{line}; the largest count in the samples is {seen}"]
+    if 4 * seen < largest:
+        lines.append(
+            f"SMALL INPUTS: no sample has a count above {seen} of {largest}: were they scaled before they became "
+            "uint8, or is --input-largest too large?"
+        )
+    return lines
 
 
 def _accuracy(exported: Exported) -> list[str]:

@@ -10,15 +10,19 @@ its folder: to find the model of a process, Lava's compiler executes the Python 
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from snn2chip import artifact
+from snn2chip.artifact import Samples
+from snn2chip.errors import UserError
 from snn2chip.exporters.lava import load
 
 
-def main() -> None:
+def main() -> int:
     """Classify the first samples of an artifact, one after the other."""
     parser = argparse.ArgumentParser(description="Run an exported network between Lava's own processes.")
     parser.add_argument("artifact", type=Path, help="a folder that `snn2chip export` made")
@@ -26,19 +30,37 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=8)
     parser.add_argument("--save", type=Path, help="an .npz file for logits and potentials")
     options = parser.parse_args()
-    with np.load(options.artifact / "samples.npz") as samples:
-        images, labels = samples["x"][: options.samples], samples["y"][: options.samples]
-    logits, potentials = run(options.artifact, images, options.timing)
-    for image, (scores, label) in enumerate(zip(logits, labels, strict=True)):
-        print(f"sample {image}: class {scores.argmax()}, label {label}")
+    try:
+        samples = first_samples(options.artifact, options.samples)
+        logits, potentials = run(options.artifact, samples.x, options.timing)
+    except UserError as error:
+        print(f"join.py: {error}", file=sys.stderr)
+        return error.exit_code
+    for image, scores in enumerate(logits):
+        label = "" if samples.y is None else f", label {samples.y[image]}"
+        print(f"sample {image}: class {scores.argmax()}{label}")
     print(f"potentials of the first layer: {potentials.min()} to {potentials.max()}")
     if options.save:
         np.savez(options.save, logits=logits, potentials=potentials)
+    return 0
 
 
-def run(artifact: Path, images: Any, timing: Any) -> tuple[Any, Any]:
+def first_samples(folder: Path, count: int) -> Samples:
+    """The first `count` real inputs that travel with an artifact. Raises: UserError where it holds fewer."""
+    path = folder / "samples.npz"
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder: name one that `snn2chip export` made")
+    if not path.exists():
+        raise UserError(f"{folder}: it holds no samples: export the model with --calibration X.npz")
+    samples = artifact.read_samples(path)
+    if not 1 <= count <= len(samples):
+        raise UserError(f"--samples {count}: {path} holds {len(samples)}: give 1 to {len(samples)}")
+    return Samples(samples.x[:count], None if samples.y is None else samples.y[:count])
+
+
+def run(folder: Path, images: Any, timing: Any) -> tuple[Any, Any]:
     """Logits ``[S, classes]``, summed over the T steps, and the first layer's potentials after every step."""
-    network = load(artifact, timing=timing)
+    network = load(folder, timing=timing)
     from lava.magma.core.run_conditions import RunSteps
     from lava.proc.io.sink import RingBuffer as Sink
     from lava.proc.io.source import RingBuffer as Source
@@ -55,7 +77,8 @@ def run(artifact: Path, images: Any, timing: Any) -> tuple[Any, Any]:
     arrived = sink.data.get()[0, :, network.latency :]  # what left before the latency belongs to no sample
     (recorded,) = next(iter(monitor.get_data().values())).values()
     sink.stop()
-    return arrived.reshape(-1, len(images), length).sum(axis=-1).T.astype(np.int32), recorded
+    # Lava's ring buffers and monitors keep what they get as float64.
+    return arrived.reshape(-1, len(images), length).sum(axis=-1).T.astype(np.int32), recorded.astype(np.int32)
 
 
 def frames(images: Any, length: int, steps: int) -> Any:
@@ -67,4 +90,4 @@ def frames(images: Any, length: int, steps: int) -> Any:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -74,9 +74,13 @@ class Divergence:
     cause: Cause | None = None
 
     def __str__(self) -> str:
+        return self.between("expected {}, got {}")
+
+    def between(self, values: str) -> str:
+        """The place in words, and `values`, a format for the two values."""
         return (
             f"layer {self.layer!r}, step {self.step}, {self.input_set} {self.sample}, neuron {list(self.index)}: "
-            f"expected {self.expected}, got {self.got} ({self.differing} integers of this layer differ)"
+            f"{values.format(self.expected, self.got)} ({self.differing} integers of this layer differ)"
         )
 
 

@@ -2,44 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
+from snn2chip import artifact
 from snn2chip.artifact import Artifact
 from snn2chip.certify.certificate import Divergence
 from snn2chip.certify.compare import first_divergence
+from snn2chip.certify.distinguish import distinguish
 from snn2chip.certify.forms import reference
-from snn2chip.certify.inputs import arranged, input_sets
+from snn2chip.certify.inputs import Inputs, arranged, gather, work
 from snn2chip.errors import UserError
 from snn2chip.graph import Array, Graph, Node, attributes, parameters
 
-FORMAT = "snn2chip-difference-1"
+FORMAT = "snn2chip-difference-2"
 #: So many inputs are compared, each set in turn.
 COMPARED_INPUTS = 128
 
 
 @dataclass(frozen=True)
 class Difference:
-    """What became of comparing two artifacts.
+    """What became of comparing two artifacts' integer networks.
 
     Attributes:
+        folders: the two artifacts.
         first, second: their graphs' digests.
         what: the first node or parameter that differs, in one sentence; None where the networks are the same.
-        inputs: how many inputs both networks were run on; 0 where their inputs differ.
-        outputs_differ: on how many of these the summed logits differ; None where they cannot be compared.
-        divergence: the first value that differs, among the layers that both have; expected is the first artifact's.
+        beside: what differs beside the networks, in sentences: class names, the input's scale, the samples.
+        inputs: how many inputs of each set both networks were run on; none where their inputs differ.
+        layers: how many layers of both were compared value by value: those of one name and shape, and the output.
+        outputs_differ: on how many of these inputs the summed logits differ; None where they cannot be compared.
+        classes_differ: on how many of them the largest logit is another one.
+        divergence: the first value that differs in these layers; expected is the first network's, got the second's.
+        searched: how many more inputs were tried because the logits were equal on all of these.
+        differing: inputs on which the summed logits differ, uint8 ``[B, ...]``: of those that were compared, or found.
         note: why outputs could not be compared, or an empty string.
     """
 
+    folders: tuple[str, str]
     first: str
     second: str
     what: str | None
-    inputs: int = 0
+    beside: tuple[str, ...] = ()
+    inputs: Mapping[str, int] | None = None
+    layers: int = 0
     outputs_differ: int | None = None
+    classes_differ: int | None = None
     divergence: Divergence | None = None
+    searched: int = 0
+    differing: Array | None = None
     note: str = ""
 
     @property
@@ -47,30 +61,75 @@ class Difference:
         return self.what is None
 
     def to_json(self) -> dict[str, Any]:
-        return {"format": FORMAT, "same": self.same, **asdict(self)}
+        """As ``docs/artifact-format.md`` says; of the inputs that differ, their number."""
+        found = asdict(self) | {"differing": 0 if self.differing is None else len(self.differing)}
+        return {"format": FORMAT, "same": self.same, **found}
 
 
-def difference(first: Artifact, second: Artifact) -> Difference:
-    """Compare the integer networks of two artifacts, by their parts and by what they compute on the first's inputs."""
-    what = first_difference(first.graph, second.graph)
-    if what is None:
-        return Difference(first.graph.digest, second.graph.digest, None)
-    inputs = arranged(input_sets(first.graph, first.samples))
-    array, origins = inputs.array[:COMPARED_INPUTS], inputs.origins[:COMPARED_INPUTS]
-    expected = reference(first.graph, array)
-    digests = first.graph.digest, second.graph.digest
+def difference(first: Artifact, second: Artifact, report: Callable[[str], None] = lambda line: None) -> Difference:
+    """Compare the integer networks of two artifacts: by their parts, and by what they compute.
+
+    Both run the first's samples, extremes, and what either's search found. Where the logits are equal on all of them,
+    inputs are searched on which they are not.
+    """
+    known: dict[str, Any] = {
+        "folders": (str(first.folder), str(second.folder)),
+        "first": first.graph.digest,
+        "second": second.graph.digest,
+        "what": first_difference(first.graph, second.graph),
+        "beside": tuple(_beside(first, second)),
+    }
+    if known["what"] is None:
+        return Difference(**known)
+    report("comparing what both compute")
+    inputs = _inputs(first, second).beginning(COMPARED_INPUTS)
     try:
-        got = reference(second.graph, array)
+        got = reference(second.graph, inputs.array)
     except UserError as error:
-        return Difference(*digests, what, note=f"the second network does not take the first one's inputs: {error}")
-    common = {name: tensor for name, tensor in expected.items() if name in got and got[name].shape == tensor.shape}
-    divergence = first_divergence(common, {name: got[name] for name in common}, origins)
-    one, other = expected[first.graph.output.name], got[second.graph.output.name]
+        return Difference(**known, note=f"the second network does not take the first one's inputs: {error}")
+    expected = reference(first.graph, inputs.array)
+    one, other = expected[first.graph.output.name], got.pop(second.graph.output.name)
+    common = {name: got[name] for name, tensor in expected.items() if name in got and got[name].shape == tensor.shape}
+    if one.shape == other.shape:
+        common[first.graph.output.name] = other
+    known |= {
+        "inputs": inputs.counts(len(inputs)),
+        "layers": len(common),
+        "divergence": first_divergence({name: expected[name] for name in common}, common, inputs.origins),
+    }
     if one.shape[2:] != other.shape[2:]:
-        return Difference(*digests, what, len(array), None, divergence, "their outputs have different shapes")
-    sums = (one.sum(axis=1, dtype=np.int64), other.sum(axis=1, dtype=np.int64))
-    differ = int(np.count_nonzero((sums[0] != sums[1]).any(axis=1)))
-    return Difference(*digests, what, len(array), differ, divergence)
+        return Difference(**known, note="their outputs have different shapes")
+    sums = [logits.sum(axis=1, dtype=np.int64) for logits in (one, other)]
+    unequal, classes = (sums[0] != sums[1]).any(axis=1), [logits.argmax(axis=1) for logits in sums]
+    known |= {"outputs_differ": int(unequal.sum()), "classes_differ": int(np.count_nonzero(classes[0] != classes[1]))}
+    differing, searched = inputs.array[unequal], 0
+    if not unequal.any():
+        report("searching inputs on which the logits differ")
+        cost = work(first.graph) + work(second.graph)
+        differing, searched = distinguish(first.graph, second.graph, inputs.array, cost)
+    return Difference(**known, searched=searched, differing=differing)
+
+
+def _inputs(first: Artifact, second: Artifact) -> Inputs:
+    """The first one's inputs, and what the second's search found where the first takes it."""
+    given = gather(first.graph, first.folder, first.samples)
+    stored = second.folder / artifact.SEARCH
+    found = artifact.read_samples(stored).x if stored.exists() else given.array[:0]
+    largest = first.graph.signals[first.graph.input.name].interval.max
+    if not len(found) or found.shape[1:] != given.array.shape[1:] or found.dtype != np.uint8 or found.max() > largest:
+        return given
+    return arranged([*given.sets, ("search of the second", found)])
+
+
+def _beside(first: Artifact, second: Artifact) -> Iterator[str]:
+    one, other = first.description, second.description
+    if one.class_names != other.class_names:
+        yield "the class names differ"
+    if one.preprocessing.get("scale") != other.preprocessing.get("scale"):
+        scales = f"{one.preprocessing.get('scale')} in the first and {other.preprocessing.get('scale')} in the second"
+        yield f"the real input of one count is {scales}"
+    if (first.samples is None) != (second.samples is None):
+        yield f"the {'second' if first.samples is None else 'first'} alone has samples"
 
 
 def first_difference(first: Graph, second: Graph) -> str | None:

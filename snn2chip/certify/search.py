@@ -82,10 +82,17 @@ class _Climb:
         return observer.counts, observer.nearness, observer.reachable
 
     def _child(self, parent: Array) -> Array:
-        change = _CHANGES[self.rng.integers(len(_CHANGES))]
-        other = self.inputs[self.rng.integers(len(self.inputs))]
-        changed = change(self.rng, parent.astype(np.int64), other, self.largest)
-        return np.clip(changed, 0, self.largest).astype(np.uint8)
+        kind = int(self.rng.integers(len(_CHANGES)))
+        return _change(kind, self.rng, parent, self.inputs[self.rng.integers(len(self.inputs))], self.largest)
+
+
+def changed(rng: np.random.Generator, parent: Array, other: Array, largest: int) -> Array:
+    """`parent` after one random change, uint8 with values 0..largest; `other` lends a part of itself to some."""
+    return _change(int(rng.integers(len(_CHANGES))), rng, parent, other, largest)
+
+
+def _change(kind: int, rng: np.random.Generator, parent: Array, other: Array, largest: int) -> Array:
+    return np.clip(_CHANGES[kind](rng, parent.astype(np.int64), other, largest), 0, largest).astype(np.uint8)
 
 
 def _box(rng: np.random.Generator, shape: tuple[int, ...]) -> tuple[slice, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,15 @@ def command(commands: Any, name: str, summary: str, execute: Execute, details: s
     return parser
 
 
+def check_inputs(paths: Iterable[str | Path | None]) -> None:
+    """Before what takes seconds to import: UserError where a file that is to be read is not there or is no file."""
+    from snn2chip import files
+
+    for path in paths:
+        if path is not None:
+            files.check_regular(Path(path), sys.maxsize)
+
+
 def check_reports(paths: Iterable[str | None], artifacts: Iterable[str | Path]) -> None:
     """Before long work: UserError where a report cannot be written, or would change an artifact that is only read."""
     from snn2chip import files
@@ -37,3 +47,5 @@ def check_reports(paths: Iterable[str | None], artifacts: Iterable[str | Path]) 
         written = Path(os.path.realpath(path))  # a link is followed, as by what writes the report
         if inside := [folder for folder, real in read.items() if written.is_relative_to(real)]:
             raise UserError(f"{path}: it lies inside {inside[0]}, an artifact that is only read: name a file elsewhere")
+        if not Path(path).absolute().parent.is_dir():
+            raise UserError(f"{path}: there is no folder {Path(path).parent}: make it first, or name another file")

@@ -58,15 +58,17 @@ def _jobs(read: Artifact, source: str | None, count: int) -> dict[str, Job]:
     from snn2chip.errors import UserError
     from snn2chip.interop import consumers
 
+    written = sorted(name for name in read.manifest["files"] if name.endswith(".nir"))
+    if not written:
+        entry = read.manifest["forms"].get("nir")
+        reason = entry.get("reason") if isinstance(entry, dict) else None
+        raise UserError(f"{read.folder}: it has no NIR file: {reason or 'it was written without one: export again'}")
     samples = artifact.read_samples(source) if source else read.samples
     if samples is None or not len(samples):
         raise UserError(f"{read.folder}: it has no samples to run: give some with --input X.npz")
     if count < 1:
         raise UserError(f"--samples {count}: give 1 or more")
-    written = sorted(name for name in read.manifest["files"] if name.endswith(".nir"))
     jobs = [consumers.job(read.folder / name, read.graph, samples.x[:count]) for name in written]
-    if not jobs:
-        raise UserError(f"{read.folder}: it has no NIR file; 'snn2chip verify {read.folder}' says why")
     return {f"{job.path.name} ({job.profile})": job for job in jobs}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from snn2chip.commands.base import command
+from snn2chip.commands.base import check_inputs, command
 from snn2chip.commands.importing import add_import_options, import_options
 
 
@@ -29,7 +29,7 @@ first difference."""
     parser.add_argument(
         "--also",
         metavar="FORM[,FORM]",
-        type=lambda text: tuple(part.strip() for part in text.split(",") if part.strip()),
+        type=lambda text: tuple(part.strip() for part in text.split(",")),
         default=(),
         help="forms to write besides nir, onnx and lava (an unknown name lists them all)",
     )
@@ -39,6 +39,8 @@ first difference."""
 def _execute(options: argparse.Namespace) -> int:
     from snn2chip import api, terminal
 
+    check_inputs([options.model, options.calibration])
+    api.check_choices(options.target, options.also)
     given = import_options(options)
     with terminal.progress() as report:
         exported = api.export(

@@ -52,7 +52,9 @@ def import_options(options: argparse.Namespace) -> ImportOptions:
 
     Raises: UserError naming the option that is out of range.
     """
-    from snn2chip.frontend import ImportOptions
+    shape, scale = _shape(options.input_shape), _scale(options.input_scale)
+    _check_arch(options.arch)
+    from snn2chip.frontend import ImportOptions  # torch takes seconds to import
     from snn2chip.frontend.readers.architecture import parse_keywords
 
     if options.allow_pickle:
@@ -64,14 +66,22 @@ def import_options(options: argparse.Namespace) -> ImportOptions:
     return ImportOptions(
         arch=options.arch,
         arch_kwargs=parse_keywords(options.arch_kw),
-        input_shape=_shape(options.input_shape),
+        input_shape=shape,
         largest=options.input_largest,
-        input_scale=_scale(options.input_scale),
+        input_scale=scale,
         steps=options.steps,
         output=options.output_index,
         dt=options.dt,
         allow_pickle=options.allow_pickle,
     )
+
+
+def _check_arch(arch: str | None) -> None:
+    """A dot where the colon belongs: no network of snn2chip.nn has one in its name."""
+    if arch is None or ":" in arch or "." not in arch:
+        return
+    module, _, factory = arch.rpartition(".")
+    raise UserError(f"--arch {arch!r}: write it as package.module:factory: did you mean '{module}:{factory}'?")
 
 
 def _shape(text: str | None) -> tuple[int, ...] | None:

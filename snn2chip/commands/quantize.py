@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from snn2chip.commands.base import command
+from snn2chip.commands.base import check_inputs, check_reports, command
 from snn2chip.commands.importing import add_import_options, import_options
 from snn2chip.errors import UserError, naming
 
@@ -76,20 +76,11 @@ def _add_fine_tuning(parser: argparse.ArgumentParser) -> None:
 
 
 def _execute(options: argparse.Namespace) -> int:
+    out = _checked_out(options)
     from snn2chip import artifact, files, frontend, terminal
     from snn2chip.quantize.calibration import calibration_data
     from snn2chip.quantize.post_training import finish, passes, start
 
-    _check_fine_tuning(options)
-    if options.percentile is not None and options.scale != "percentile":
-        raise UserError("--percentile has no effect without --scale percentile: add it, or leave that out")
-    out = _out(options)
-    files.check_distinct(
-        {"--out": out, "--json": options.json},
-        {"MODEL": options.model, "--calibration": options.calibration, "--qat-data": options.qat_data},
-    )
-    for path in (str(out), options.json):
-        files.check_writable(path)
     loaded = frontend.load(options.model, import_options(options))
     if loaded.integer:
         raise UserError(f"{loaded.path}: it is quantized already: export it, or quantize the float model anew")
@@ -112,9 +103,28 @@ def _execute(options: argparse.Namespace) -> int:
         files.write_or_print(options.json, files.canonical_json(document))
     if options.json != "-":
         print(_text(account, data))
+        print("\n".join(terminal.input_lines(quantized.graph, data.inputs)))
         print("".join(map(_fine_tuning_line, tuned)), end="")
         print(out)
     return 0
+
+
+def _checked_out(options: argparse.Namespace) -> Path:
+    """The file to write, after all that can be said of the options before torch is imported."""
+    from snn2chip import files
+
+    _check_fine_tuning(options)
+    if options.percentile is not None and options.scale != "percentile":
+        raise UserError("--percentile has no effect without --scale percentile: add it, or leave that out")
+    out = _out(options)
+    files.check_distinct(
+        {"--out": out, "--json": options.json},
+        {"MODEL": options.model, "--calibration": options.calibration, "--qat-data": options.qat_data},
+    )
+    check_inputs([options.model, options.calibration, options.qat_data])
+    files.check_writable(str(out))
+    check_reports([options.json], [])
+    return out
 
 
 def _check_fine_tuning(options: argparse.Namespace) -> None:

@@ -12,7 +12,7 @@ from snn2chip.errors import UserError
 
 if TYPE_CHECKING:
     from snn2chip.data import Dataset
-    from snn2chip.training import Options, Recipe
+    from snn2chip.training import Recipe
 
 _DETAILS = """\
 Recipes that need no files: digits (Sparse, N=4, T=1), digits-binary-t4, digits-binary-t1, digits-sew, digits-ms,
@@ -40,11 +40,12 @@ def _execute(options: argparse.Namespace) -> int:
 
     if options.seeds is None:
         files.check_writable(options.out)  # before anything is read or said
+    seeds = None if options.seeds is None else _numbers(options.seeds)
     recipe, dataset = recipe_and_data(options)
     for line in (dataset.provenance, *dataset.notes):
         print(f"data: {line}")
-    if options.seeds is not None:
-        return _several(recipe, dataset, machine(options), options)
+    if seeds is not None:
+        return _several(recipe, dataset, seeds, options)
     result = training.train(
         recipe, options.out, options.seed, options.epochs, dataset=dataset, options=machine(options)
     )
@@ -52,16 +53,16 @@ def _execute(options: argparse.Namespace) -> int:
     return 0
 
 
-def _several(recipe: Recipe, dataset: Dataset, machine: Options, options: argparse.Namespace) -> int:
+def _several(recipe: Recipe, dataset: Dataset, seeds: list[int], options: argparse.Namespace) -> int:
     from snn2chip import training
 
     result = training.train_seeds(
         recipe,
         Path(options.out),
-        _numbers(options.seeds),
+        seeds,
         options.epochs,
         dataset,
-        machine,
+        machine(options),
         report=lambda run: print(f"{run.path}: {100 * run.test_accuracy:.2f} % on the test split"),
     )
     mean, deviation = 100 * result.mean, 100 * result.standard_deviation

@@ -12,10 +12,12 @@ def add(commands: Any) -> None:
     details = """\
 Checks every file's digest, runs every form again and compares all integers with the interpreter. The artifact may have
 been made elsewhere: where its own certificate says otherwise, the differences are named. With --against, the networks
-of two artifacts are compared instead: the first node or parameter that differs, and whether their outputs do."""
+of two artifacts are compared instead: the first node or parameter that differs, and whether their outputs do, on the
+samples and on inputs that are searched for a difference."""
     parser = command(commands, "verify", "check an artifact and certify it again", _execute, details)
     parser.add_argument("artifact", metavar="DIR", help="an artifact folder")
     parser.add_argument("--against", metavar="OTHER", help="another artifact, to compare the two networks")
+    parser.add_argument("--differing", metavar="X.npy", help="with --against: write inputs whose logits differ there")
     parser.add_argument("--json", metavar="FILE", help="write the certificate there ('-': to standard output alone)")
     parser.add_argument("--html", metavar="FILE", help="write the certificate as one self-contained page")
     parser.add_argument("--environment", metavar="FILE", help="write the versions and the machine there, as JSON")
@@ -26,8 +28,10 @@ def _execute(options: argparse.Namespace) -> int:
 
     if options.against and (options.html or options.environment):
         raise UserError("--against writes no page and no environment: leave out --html and --environment")
+    if options.differing and not options.against:
+        raise UserError("--differing has no effect without --against OTHER: add it, or leave that out")
     artifacts = [folder for folder in (options.artifact, options.against) if folder]
-    check_reports((options.json, options.html, options.environment), artifacts)
+    check_reports((options.json, options.html, options.environment, options.differing), artifacts)
     return _compare(options) if options.against else _verify(options)
 
 
@@ -55,7 +59,10 @@ def _verify(options: argparse.Namespace) -> int:
 def _compare(options: argparse.Namespace) -> int:
     from snn2chip import api, files, terminal
 
-    found = api.against(options.artifact, options.against)
+    with terminal.progress() as report:
+        found = api.against(options.artifact, options.against, report)
+    if options.differing and found.differing is not None and len(found.differing):
+        files.write_array(options.differing, found.differing)
     if options.json:
         files.write_or_print(options.json, files.canonical_json(found.to_json()))
     if options.json != "-":

@@ -49,6 +49,8 @@ def calibration_data(
             raise UserError("there are no inputs to calibrate on: give at least one")
         interpreter.as_frames(graph, given.x)  # refuses what does not fit
         interpreter.check_classes(graph, given.y)
+        if not given.x.any():
+            raise UserError("all values of x are 0, so nothing can be calibrated on them: give real inputs")
         chosen = _drawn(given, seed)
         source = f"{len(chosen)} given inputs"
     elif test is not None:

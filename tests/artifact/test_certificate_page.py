@@ -44,6 +44,11 @@ def different(original: Path, tmp_path_factory: pytest.TempPathFactory) -> Verif
     return Verification("small <b>", made, ("onnx: EXACT there, DIFFERENT here",), kept=False)
 
 
+def grouped(count: int) -> str:
+    """As the words of the page have it, where a narrow space is a space."""
+    return f"{count:,}".replace(",", " ")
+
+
 class _Text(HTMLParser):
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -66,12 +71,26 @@ def test_it_says_what_the_certificate_says(verification: Verification) -> None:
     for shown in ("EXACT Every form", made.graph_digest, *(part.sha256 for part in made.inputs)):
         assert shown in words, shown
     for result in made.results:
-        assert f"{result.form} {result.executor} {result.timing} {result.status} {result.compared}" in words
+        assert f"{result.form} {result.executor} {result.timing} {result.status} {grouped(result.compared)}" in words
     for layer in ("if1", "if2", "barrier", "out"):
         compared = sum(row.compared for result in made.results for row in result.rows if row.layer == layer)
-        assert f"{layer} 1 {compared} {len(made.results)} of {len(made.results)} programs" in words
+        assert f"{layer} 1 {grouped(compared)} {len(made.results)} of {len(made.results)} programs" in words
     levels = made.coverage.layers[1].seen
-    assert "; ".join(f"{name}: {count}" for name, count in levels.items()) in words
+    assert "; ".join(f"{name}: {grouped(count)}" for name, count in levels.items()) in words
+    assert "REFUSED" not in words
+    assert "differing" not in words
+    assert "not exposed by" not in words
+
+
+def test_what_is_said_of_some_results_alone(verification: Verification, different: Verification) -> None:
+    assert "exact in differing" in " ".join(_Text(render_page(different)).words)
+    made = verification.certificate
+    refused = replace(made.results[0], form="nir", executor="", status="REFUSED", rows=(), reason="it cannot say it")
+    words = " ".join(
+        _Text(render_page(replace(verification, certificate=replace(made, results=(*made.results, refused))))).words
+    )
+    assert "nir – – REFUSED – it cannot say it" in words
+    assert "REFUSED: the form cannot express the network" in words
 
 
 def test_a_divergence_shows_the_neuron_and_what_it_saw(different: Verification) -> None:

@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from snn2chip import api, artifact, certify, cli, files, interpreter
+from snn2chip import api, artifact, certify, cli, files, interpreter, terminal
 from snn2chip.certify import environment
+from snn2chip.certify.distinguish import distinguish
 from snn2chip.certify.inputs import input_sets
+from snn2chip.certify.search import LARGEST_WORK
 from snn2chip.graph import Graph, Node, frozen
-from snn2chip.ops import Conv2d, Linear, MultiLevelIF
+from snn2chip.ops import Conv2d, Linear, MultiLevelIF, Readout
 
 
 @pytest.fixture
@@ -138,7 +140,11 @@ def test_against_another_network(original: Path, tmp_path: Path, capsys: pytest.
     found = api.against(original, other)
     assert found.divergence is not None
     assert found.divergence.index[0] == 2
-    assert found.inputs == 12
+    assert found.inputs == {"samples": 6, "zero": 1, "maximum": 1, "random": 4}
+    assert found.layers == 4
+    assert f"the second  {other}, digest {found.second}" in shown
+    assert " in the first, " in shown
+    assert "expected" not in shown
     assert found.outputs_differ == differing(original, other) > 0
     assert cli.main(["verify", str(original), "--against", str(other), "--json", "-"]) == 1
     document = json.loads(capsys.readouterr().out)
@@ -148,7 +154,21 @@ def test_against_another_network(original: Path, tmp_path: Path, capsys: pytest.
 def test_against_itself(original: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     twin = Path(shutil.copytree(original, tmp_path / "twin"))
     assert cli.main(["verify", str(original), "--against", str(twin)]) == 0
-    assert "the same network" in capsys.readouterr().out
+    assert "the same integer network" in capsys.readouterr().out
+
+
+def test_what_differs_beside_one_network_is_said(original: Path) -> None:
+    read = artifact.read(original)
+    scaled = {**read.description.preprocessing, "scale": 0.25}
+    other = replace(read, samples=None, description=replace(read.description, class_names=("a",), preprocessing=scaled))
+    found = certify.difference(read, other)
+    scale = read.description.preprocessing["scale"]
+    assert found.same
+    assert terminal.difference(found).splitlines()[1:] == [
+        "beside the network: the class names differ",
+        f"beside the network: the real input of one count is {scale} in the first and 0.25 in the second",
+        "beside the network: the first alone has samples",
+    ]
 
 
 def levels(node: Node) -> Node:
@@ -184,6 +204,44 @@ def test_another_number_of_steps(original: Path, tmp_path: Path) -> None:
     found = api.against(original, rewritten(original, tmp_path / "other", lambda node: node, steps=3))
     assert found.what == "T is 1 in the first and 3 in the second"
     assert found.outputs_differ == differing(original, tmp_path / "other") > 0
+    assert found.layers == 0
+    assert "no value differs" not in terminal.difference(found)
+
+
+def output_renamed(node: Node) -> Node:
+    return replace(node, name="scores") if isinstance(node.op, Readout) else levels(node)
+
+
+def test_outputs_of_other_names_are_compared(original: Path, tmp_path: Path) -> None:
+    """They were not, and the same text said that logits differ and that no value does."""
+    found = api.against(original, rewritten(original, tmp_path / "other", output_renamed))
+    assert found.outputs_differ
+    assert found.divergence is not None
+    assert found.layers == 4
+
+
+def test_inputs_that_tell_two_networks_apart_are_searched(original: Path, tmp_path: Path) -> None:
+    first = artifact.read(original).graph
+    second = artifact.read(rewritten(original, tmp_path / "other", levels)).graph
+    start = np.zeros((1, *first.signals[first.input.name].shape), np.uint8)
+    found, tries = distinguish(first, second, start, 1)
+    assert len(found)
+    assert tries % 32 == 0
+    logits = [interpreter.logits(graph, found) for graph in (first, second)]
+    assert (logits[0] != logits[1]).any(axis=1).all()
+    np.testing.assert_array_equal(interpreter.logits(first, start), interpreter.logits(second, start))
+    none, tries = distinguish(first, first, start, LARGEST_WORK // 64)
+    assert (len(none), tries) == (0, 64)
+
+
+def test_inputs_that_differ_are_written(original: Path, tmp_path: Path) -> None:
+    other, path = rewritten(original, tmp_path / "other", levels), tmp_path / "differing.npy"
+    assert cli.main(["verify", str(original), "--against", str(other), "--differing", str(path)]) == 1
+    inputs = np.load(path)
+    assert inputs.dtype == np.uint8
+    logits = [interpreter.logits(artifact.read(folder).graph, inputs) for folder in (original, other)]
+    assert (logits[0] != logits[1]).any(axis=1).all()
+    assert cli.main(["verify", str(original), "--differing", str(path)]) == 2
 
 
 def test_the_environment_is_apart_from_the_certificate(folder: Path, tmp_path: Path) -> None:

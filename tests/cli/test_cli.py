@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from snn2chip import artifact, zoo
+from snn2chip import artifact, cli, terminal, zoo
 from snn2chip.data import digits
+from snn2chip.quantize.quantized_file import read_model
 
 COMMANDS = ("train", "export", "run", "verify", "simulate", "compare", "inspect", "chips", "doctor")
 
@@ -120,6 +121,7 @@ def test_run_gives_the_same_logits_in_every_backend(project: Path, tmp_path: Pat
     )
     done = command(*arguments, cwd=project)
     assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{output}: logits, int32 [32, 10] [inputs, classes], summed over the steps\n"
     logits = np.load(output)
     assert logits.dtype == np.int32
     assert logits.shape == (32, 10)
@@ -185,6 +187,55 @@ def test_bad_input_is_one_sentence(project: Path, tmp_path: Path) -> None:
         "simulate", "build/model-loihi2", "--baseline", "nobody", cwd=project
     )
     assert not (tmp_path / "build").exists()
+
+
+def test_choices_are_checked_before_anything_slow(project: Path, tmp_path: Path) -> None:
+    model = str(project / "model.pt")
+    cases = {
+        ("export", model, "--also", "onnx-stp"): "--also 'onnx-stp': no such form: did you mean 'onnx-step'?",
+        ("export", model, "--also", ""): "--also '': no such form: known: lava, lava-stock, netx, nir, ",
+        ("export", model, "--calibration", "none.npz"): "none.npz: no such file",
+        ("export", model, "--arch", "mynet.Net"): "did you mean 'mynet:Net'?",
+        ("export", model, "--input-scale", "a/b"): "--input-scale 'a/b': give a number or a ratio",
+        ("inspect", "nowhere.pt"): "nowhere.pt: no such file",
+        ("quantize", model, "--json", "new/cost.json"): "new/cost.json: there is no folder new: make it first",
+        ("quantize", model, "--qat", "--qat-data", "none.npz"): "none.npz: no such file",
+        ("run", "build/none", "--input", "none.npy", "--output", "y.npy"): "none.npy: no such file",
+    }
+    program = (
+        "import json, sys; from snn2chip import cli\n"
+        "for arguments in json.loads(sys.argv[1]): assert cli.main(arguments) == 2\n"
+        "assert 'torch' not in sys.modules"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, json.dumps(list(cases))],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    for sentence, line in zip(cases.values(), done.stderr.splitlines(), strict=True):
+        assert sentence in line
+    assert not (tmp_path / "new").exists()
+
+
+def test_inputs_that_say_nothing(project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    images = digits.load().test.x[:4]
+    np.savez(tmp_path / "zero.npz", x=np.zeros_like(images))
+    np.savez(tmp_path / "small.npz", x=images // 5)
+    model, out = str(project / "model.pt"), str(tmp_path / "model.safetensors")
+    assert cli.main(["export", model, "--calibration", str(tmp_path / "zero.npz")]) == 2
+    assert "zero.npz: all values of x are 0, so nothing can be calibrated on them" in capsys.readouterr().err
+    assert cli.main(["quantize", model, "--out", out, "--calibration", model]) == 2
+    assert "this is a file of torch.save, no inputs" in capsys.readouterr().err
+    assert cli.main(["quantize", model, "--out", out, "--calibration", str(tmp_path / "small.npz")]) == 0
+    shown = capsys.readouterr().out
+    assert "the largest count in the samples is 3\nSMALL INPUTS: no sample has a count above 3 of 16" in shown
+    graph = read_model(out).graph
+    assert terminal.input_lines(graph, images) == [
+        "input: counts 0..16 stand for the real numbers 0..1; the largest count in the samples is 16"
+    ]
 
 
 def test_bad_arrays_are_one_sentence(project: Path, tmp_path: Path) -> None:

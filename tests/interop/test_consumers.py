@@ -25,7 +25,7 @@ from snn2chip.exporters import exporter
 from snn2chip.hw_models.chip import load_chip
 from snn2chip.interop import consumers, needs, nirtorch, norse
 from snn2chip.interop.consumers import CONSUMERS, Consumer, Job, Outcome
-from tests.exporters.ecosystem import hard_reset
+from tests.exporters.ecosystem import hard_reset, held_up
 from tests.exporters.nir_networks import conv_skip, identity_skip, images, perceptron
 
 _BY_KEY = {consumer.key: consumer for consumer in CONSUMERS}
@@ -147,6 +147,13 @@ def test_the_command_names_what_to_install(bare: Path, tmp_path: Path, capsys: p
     (folder / "model.nir").write_bytes(b"no NIR file")
     assert cli.main(["consumers", str(folder)]) == 2
     assert "model.nir" in capsys.readouterr().err
+
+
+def test_an_artifact_without_nir_says_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    api.write(api.Compiled(held_up(3), "model"), load_chip("loihi2"), tmp_path / "refused", ["nir"])
+    assert cli.main(["consumers", str(tmp_path / "refused")]) == 2
+    assert "it has no NIR file: node " in (said := capsys.readouterr().err)
+    assert "NIR's IF has no floor under its potential: the forms onnx and lava can" in said
 
 
 def test_a_map_that_is_not_exact_is_a_failed_check() -> None:

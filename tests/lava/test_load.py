@@ -152,6 +152,21 @@ def test_the_example_joins_a_trained_network_to_stock_processes(
     assert np.array_equal(found["potentials"][:6, 0], potentials)
 
 
+def test_the_example_says_what_is_missing(environment: LavaEnvironment, tmp_path: Path) -> None:
+    shutil.copy(EXAMPLE, tmp_path)
+    (tmp_path / "artifact").mkdir()
+    cases = {
+        ("nowhere",): "join.py: nowhere: no such folder: name one that `snn2chip export` made\n",
+        ("artifact",): "join.py: artifact: it holds no samples: export the model with --calibration X.npz\n",
+        ("full", "--samples", "9"): "join.py: --samples 9: full/samples.npz holds 2: give 1 to 2\n",
+    }
+    (tmp_path / "full").mkdir()
+    np.savez(tmp_path / "full" / "samples.npz", x=np.zeros((2, 1, 8, 8), np.uint8))
+    for arguments, sentence in cases.items():
+        done = in_lavas_python(environment, tmp_path, "join.py", *arguments)
+        assert (done.returncode, done.stderr) == (2, sentence)
+
+
 def in_lavas_python(environment: LavaEnvironment, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Runs a user's program there, with the checkout on the path."""
     variables = {"PYTHONPATH": str(Path(snn2chip.__file__).parent.parent), "OMP_NUM_THREADS": "1"}

@@ -13,7 +13,7 @@ from snn2chip.artifact import Description, Samples
 from snn2chip.errors import UserError
 from snn2chip.exporters import exporter
 from snn2chip.graph import Array, Graph
-from snn2chip.hw_models import placement
+from snn2chip.hw_models import fitting
 from snn2chip.hw_models.chip import load_chip
 
 
@@ -26,7 +26,7 @@ def exported(residual_graph: Graph, images: Array, tmp_path: Path) -> Path:
         artifact.write_core(folder, residual_graph, description, None)
         certificate = certify.certify(residual_graph, folder, Samples(images))
         (folder / artifact.CERTIFICATE).write_text(files.canonical_json(certificate.to_json()))
-        (folder / artifact.FIT).write_text(files.canonical_json(placement.fit(residual_graph, load_chip("loihi2"))))
+        (folder / artifact.FIT).write_text(files.canonical_json(fitting.fit(residual_graph, load_chip("loihi2"))))
         forms = {name: exporter(name).write(residual_graph, folder) for name in ("onnx", "lava")}
         artifact.seal(folder, residual_graph, description, forms)
     return tmp_path / "artifact"

@@ -40,7 +40,7 @@ def test_the_accuracy_is_that_of_the_integers(tmp_path: Path) -> None:
     shown = terminal.export_summary(found)
     assert f"accuracy of the integers: {100 * accuracy:.2f} % of 100 samples" in shown
     assert "NEAR CHANCE" not in shown
-    assert "input: counts 0..16 stand for the real numbers 0..1\n" in shown
+    assert "input: counts 0..16 stand for the real numbers 0..1; the largest count in the samples is 16\n" in shown
 
 
 def test_a_forgotten_scale_is_noticed(tmp_path: Path) -> None:
@@ -49,7 +49,7 @@ def test_a_forgotten_scale_is_noticed(tmp_path: Path) -> None:
     assert found.near_chance, found.accuracy
     shown = terminal.export_summary(found)
     assert "NEAR CHANCE: was the network trained, is --input-scale the real input per count" in shown
-    assert "input: counts 0..16 are the real numbers that the network takes (--input-scale 1)\n" in shown
+    assert "input: counts 0..16 are the real numbers that the network takes (--input-scale 1); the largest" in shown
 
 
 def test_without_classes_there_is_no_accuracy(tmp_path: Path) -> None:
