@@ -4,66 +4,24 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from snn2chip import api, artifact
-from snn2chip.artifact import Samples
+from snn2chip import artifact
 from snn2chip.errors import UserError
-from snn2chip.graph import Graph, Node, frozen
-from snn2chip.hw_models.chip import load_chip
-from snn2chip.ops import LIF, Input, Linear, Readout
+from snn2chip.graph import frozen
+from snn2chip.ops import LIF
+from tests.artifact.every_bit import missed, one_neuron
 
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One leaky neuron, T = 2: NIR refuses it, whose files have 70 kB even for one neuron and would take a minute."""
+    """One leaky neuron, T = 2: without NIR, whose large file has test_every_bit_of_nir.py."""
     one = frozen([1], np.int32)
-    neuron = LIF(one, one, frozen([4000], np.int32))
-    nodes = (
-        Node("x", Input((2,), 1)),
-        Node("fc", Linear(frozen([[1, -1]], np.int8)), ("x",)),
-        Node("if", neuron, ("fc",)),
-        Node("head", Linear(frozen([[1]], np.int8)), ("if",)),
-        Node("out", Readout(), ("head",)),
-    )
-    folder = tmp_path_factory.mktemp("tiny") / "tiny-loihi2"
-    samples = Samples(np.array([[0, 1], [1, 0]], np.uint8), np.array([0, 0]))
-    exported = api.write(api.Compiled(Graph(nodes, 2), "tiny", samples=samples), load_chip("loihi2"), folder)
-    assert exported.certificate.verdict == "EXACT"
-    return folder
-
-
-def missed(path: Path, check: Callable[[], object]) -> list[int]:
-    """Places of the bits of a file whose change `check` does not refuse, then lengths that it accepts, as negatives."""
-    whole, found = path.read_bytes(), []
-
-    def refuses() -> bool:
-        try:
-            check()
-        except UserError as error:
-            return str(path) in str(error)
-        return False
-
-    with path.open("r+b", buffering=0) as file:
-        for place in range(8 * len(whole)):
-            byte, bit = divmod(place, 8)
-            file.seek(byte)
-            file.write(bytes([whole[byte] ^ 1 << bit]))
-            found += [] if refuses() else [place]
-            file.seek(byte)
-            file.write(whole[byte : byte + 1])
-        for length in reversed(range(len(whole))):
-            file.truncate(length)
-            found += [] if refuses() else [-length]
-        file.seek(0)
-        file.write(whole)
-    check()
-    return found
+    return one_neuron(LIF(one, one, frozen([4000], np.int32)), 2, tmp_path_factory.mktemp("tiny") / "tiny-loihi2")
 
 
 def test_every_bit_and_every_length_of_every_file(tiny: Path, tmp_path: Path) -> None:
