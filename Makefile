@@ -73,7 +73,7 @@ lock: $(READY)  ## choose new versions for requirements/lock.txt
 browser:
 	@tests/install_browser.sh
 
-$(READY): pyproject.toml requirements/lock.txt requirements/overrides.txt requirements/install.sh
+$(READY): pyproject.toml requirements/lock.txt requirements/overrides.txt requirements/install.sh requirements/interpreter.sh
 	requirements/install.sh $(ENVIRONMENT)
 	@touch $@
 
@@ -85,7 +85,7 @@ $(QUALIA)/.ready: pyproject.toml $(wildcard requirements/*)
 	requirements/install_qualia.sh $(QUALIA)
 	@touch $@
 
-$(SANAFE)/.ready: requirements/sanafe.txt requirements/install_sanafe.sh
+$(SANAFE)/.ready: requirements/sanafe.txt requirements/install_sanafe.sh requirements/interpreter.sh
 	requirements/install_sanafe.sh $(SANAFE)
 	@touch $@
 

@@ -1,37 +1,21 @@
 #!/usr/bin/env bash
 # Builds the environment in folder $1 with the locked versions; run by `make`, which does so once.
-# PYTHON names the interpreter to use; without it the first of python3, python3.13 .. python3.10 that fits is taken.
+# PYTHON names the interpreter to use (interpreter.sh).
 set -euo pipefail
 cd "$(dirname "$0")/.."
+source requirements/interpreter.sh
 environment=${1:-.venv}
 lock=requirements/lock.txt
 
-fits() { "$1" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' >/dev/null 2>&1; }
-
-find_python() {
-    local candidate
-    for candidate in ${PYTHON:-python3 python3.13 python3.12 python3.11 python3.10}; do
-        # Version managers put names on PATH that fail when called: only running one tells.
-        if fits "$candidate"; then echo "$candidate"; return; fi
-    done
-    echo "snn2chip needs Python 3.10 to 3.13: install one, or name it: make PYTHON=python3.12" >&2
-    return 1
-}
-
-if ! fits "$environment/bin/python"; then
-    python=$(find_python)
+if ! fits "$environment/bin/python" 10; then
+    python=$(find_python 10 snn2chip)
     "$python" -m venv --clear "$environment" || {
         echo "$python cannot make environments: install its venv module (Debian, Ubuntu: python3-venv)" >&2
         exit 1
     }
 fi
 python=$environment/bin/python
-pip_setting() { "$python" -m pip config list | sed -n "s/^[a-z]*\.$1='\(.*\)'\$/\1/p"; }
-
-# uv keeps to the system's certificates and to the index that pip is configured with, as pip does.
-export UV_SYSTEM_CERTS=true
-index=$(pip_setting index-url | tail -n 1)
-[ -z "$index" ] || export UV_DEFAULT_INDEX=${UV_DEFAULT_INDEX:-$index}
+as_pip "$python"
 "$python" -m uv --version >/dev/null 2>&1 || "$python" -m pip install -qq --constraint "$lock" uv
 quiet=--quiet
 [ ! -t 2 ] || quiet=
@@ -43,7 +27,7 @@ local_cpu_torch() {  # the folder, among those that pip is told to look into, th
     local version tag folder
     version=$(sed -n 's/^torch==\([0-9.]*\).*/\1/p' "$lock")
     tag=$("$python" -c 'import sys; print("cp%d%d" % sys.version_info[:2])')
-    for folder in $(printf '%b ' "$(pip_setting find-links)"); do
+    for folder in $(printf '%b ' "$(pip_setting "$python" find-links)"); do
         if compgen -G "$folder/torch-$version+cpu-$tag-*.whl" >/dev/null; then echo "$folder"; return; fi
     done
 }

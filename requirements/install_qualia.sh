@@ -5,25 +5,12 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 environment=${1:-.venv-qualia}
+source requirements/interpreter.sh
 
-find_python() {
-    local candidate
-    for candidate in ${PYTHON:-python3 python3.13 python3.12 python3.11}; do
-        if "$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' >/dev/null 2>&1; then
-            echo "$candidate"
-            return
-        fi
-    done
-    echo "SpikingJelly 2 needs Python 3.11 to 3.13: install one, or name it: make PYTHON=python3.12 test-peers" >&2
-    return 1
-}
-
-python=$(find_python)
+python=$(find_python 11 "SpikingJelly 2" test-peers)
 PYTHON=$python requirements/install.sh "$environment"
 python=$environment/bin/python
-export UV_SYSTEM_CERTS=true
-index=$("$python" -m pip config list | sed -n "s/^[a-z]*\.index-url='\(.*\)'\$/\1/p" | tail -n 1)
-[ -z "$index" ] || export UV_DEFAULT_INDEX=${UV_DEFAULT_INDEX:-$index}
+as_pip "$python"
 "$python" -m uv pip install --quiet --python "$python" --requirement requirements/qualia.in \
     --constraint requirements/lock.txt --constraint requirements/peers.txt --constraint requirements/qualia.txt \
     --override requirements/peers-overrides.txt

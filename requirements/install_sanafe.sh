@@ -4,20 +4,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 environment=${1:-.venv-sanafe}
+source requirements/interpreter.sh
 
-find_python() {
-    local candidate
-    for candidate in ${PYTHON:-python3 python3.13 python3.12 python3.11 python3.10}; do
-        if "$candidate" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' >/dev/null 2>&1; then
-            echo "$candidate"
-            return
-        fi
-    done
-    echo "SANA-FE needs Python 3.10 to 3.13: install one, or name it: make PYTHON=python3.12 test-peers" >&2
-    return 1
-}
-
-python=$(find_python)
+python=$(find_python 10 SANA-FE test-peers)
 echo "Building $environment with $("$python" --version) ..."
 "$python" -m venv --clear "$environment"
 "$environment/bin/python" -m pip install -qq --only-binary :all: \
