@@ -53,7 +53,7 @@ hunt: $(READY) $(LAVA_READY)  ## random networks through every form, for FUZZ_SE
 	$(BIN)/python -m tests.fuzz.fuzz --seconds $(FUZZ_SECONDS)
 
 .PHONY: bench
-bench: $(READY) $(LAVA_READY) $(SANAFE)/.ready  ## the measurements in benchmarks/
+bench: $(READY) $(LAVA_READY) $(PEERS)/.ready $(SANAFE)/.ready  ## the measurements in benchmarks/
 	@for script in $(sort $(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python "$$script"; done
 
 .PHONY: docs

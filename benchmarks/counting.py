@@ -14,6 +14,7 @@ import resource
 import statistics
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,10 +32,10 @@ BATCH = 64
 IMAGES = np.random.default_rng(0).integers(0, 256, (8, 3, 32, 32)).astype(np.uint8)
 
 
-def calibrated() -> torch.nn.Module:
-    """Batch statistics from one pass over `IMAGES`."""
+def calibrated(**options: Any) -> torch.nn.Module:
+    """A sparse ResNet (the options of `nn.resnet`) with batch statistics from one pass over `IMAGES`."""
     torch.manual_seed(0)
-    model = nn.build("resnet", {"block": "sparse", "levels": 4, "steps": 4})
+    model = nn.build("resnet", {"block": "sparse", "levels": 4, "steps": 4, **options})
     for module in model.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.momentum = None

@@ -8,6 +8,7 @@ environment=${1:-.venv-peers}
 lava_dl=lava-dl==0.6.0
 spikingjelly=spikingjelly==0.0.0.0.14  # what most people still have: beside the newer one, for one test
 neurobench=neurobench==2.3.0  # its counts need nothing of what it asks for beyond snnTorch
+syops=(syops==0.0.5 progress==1.6.1)  # counts beside the older SpikingJelly, for one benchmark
 source requirements/interpreter.sh
 
 python=$(find_python 11 "SpikingJelly 2" test-peers)
@@ -20,6 +21,7 @@ install --compile-bytecode --requirement requirements/peers.in \
     --override requirements/peers-overrides.txt
 install --no-deps --target "$environment/share/spikingjelly-0.0.0.0.14" "$spikingjelly"
 install --no-deps --target "$environment/share/neurobench" "$neurobench"
+install --no-deps --target "$environment/share/syops" "${syops[@]}"
 
 # lava-dl is made for Python 3.10 and NumPy 1, and its wheel installs a package called `tests`: only files are taken.
 networks=$environment/share/lava-dl
