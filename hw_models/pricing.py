@@ -52,9 +52,9 @@ def _sum(values: Iterable[float | None]) -> float | None:
 
 
 def totals(layers: tuple[LayerRow, ...], depth: int, steps: int) -> LayerRow:
-    """The sum over layers. `activity` is taken over the neurons of all layers that send events."""
+    """The sum over layers. `activity` is taken over the neurons of all but the readout, silent ones too."""
     cores = _sum(layer.cores for layer in layers)
-    sending = sum(layer.neurons for layer in layers if layer.events_out)
+    sending = sum(layer.neurons for layer in layers[:-1])
     events = math.fsum(layer.events_out for layer in layers)
     internal = math.fsum(layer.events_out for layer in layers if layer.neurons)
     return LayerRow(

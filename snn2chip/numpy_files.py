@@ -63,9 +63,11 @@ def read(path: Path, names: Container[str] | None = None) -> Mapping[str, AnyArr
     holds Python objects, or the arrays would take more than `MOST_BYTES`, or far more than the file.
     """
     check_regular(path, MOST_BYTES)
-    if path.stat().st_size and zipfile.is_zipfile(path):
-        return _read_archive(path, names)
-    return {"x": _map(path)}
+    with path.open("rb") as stream:
+        is_array = stream.read(len(np.lib.format.MAGIC_PREFIX)) == np.lib.format.MAGIC_PREFIX
+    if is_array or not path.stat().st_size or not zipfile.is_zipfile(path):  # zipfile looks at the end alone
+        return {"x": _map(path)}
+    return _read_archive(path, names)
 
 
 def _map(path: Path) -> AnyArray:
@@ -92,6 +94,8 @@ def _read_archive(path: Path, names: Container[str] | None) -> dict[str, AnyArra
     try:
         with zipfile.ZipFile(path) as archive:
             members = {entry.filename.removesuffix(".npy"): entry for entry in archive.infolist()}
+            if len(members) < len(archive.infolist()):
+                raise UserError(f"{path}: two of its arrays have the same name: write it anew with numpy.savez")
             wanted = {name: entry for name, entry in members.items() if names is None or name in names}
             _check_expansion(path, wanted)
             return {name: _read_member(path, archive, entry, name) for name, entry in wanted.items()}

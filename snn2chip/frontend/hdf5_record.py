@@ -19,6 +19,7 @@ MOST_PER_BYTE = 32
 _MOST_SHOWN = 80
 #: Whole numbers beyond this are no sizes, strides or parameters of a network.
 _LARGEST_INTEGER = 2**31
+_FLOAT64_BYTES = 8
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,9 @@ class Record(ABC):
         array = np.asarray(found)
         if array.dtype.kind not in "biuf":
             raise self.refusal(f"holds no numbers in its field {name!r}")
-        if not np.isfinite(array).all():
+        with np.errstate(over="ignore"):  # wider floats may be finite there, and infinite in the type that counts
+            narrow = array.astype(np.float64) if array.dtype.itemsize > _FLOAT64_BYTES else array
+        if not np.isfinite(narrow).all():
             raise self.refusal(f"holds NaN or infinite numbers in its field {name!r}")
         return array
 

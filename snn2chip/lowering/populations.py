@@ -105,7 +105,8 @@ class Projection:
         """Signed width that holds every weight; 0 where the weight 1 is implied."""
         if not isinstance(self.op, (Conv2d, Linear)):
             return 0
-        return int(np.abs(self.op.weight.astype(np.int64)).max(initial=0)).bit_length() + 1
+        least, most = int(self.op.weight.min(initial=0)), int(self.op.weight.max(initial=0))
+        return max((-least - 1).bit_length() if least else 0, most.bit_length()) + 1
 
     def fan_out(self, target: Region, effective: bool = False) -> Array:
         """Targets in `target` that an event at each source position reaches: int64 of the source's shape."""

@@ -68,8 +68,9 @@ def about(graph: Graph, training: Mapping[str, Any], sources: Mapping[str, str],
 def footprint(graph: Graph) -> Footprint:
     """What the integer graph has to store."""
     populations = to_populations(graph).populations
+    layers = {item.node: item for each in populations for item in each.projections}  # one may feed several populations
     return Footprint(
-        weights=sum(item.weights * item.weight_bits for each in populations for item in each.projections),
+        weights=sum(item.weights * item.weight_bits for item in layers.values()),
         constants=CONSTANT_BITS * sum(map(_constants, populations)),
         state=sum(map(_state, populations)) if graph.steps > 1 else 0,
     )

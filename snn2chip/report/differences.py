@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import fields
 
 from snn2chip.hw_models.results import LayerRow, NetworkReport
 from snn2chip.report.energy_report import EnergyReport
 from snn2chip.report.ratios import Comparison, compare_networks
+from snn2chip.report.summaries import accesses
 from snn2chip.report.units import UNKNOWN, change, count, factor_range, percent, points, quantity
 
 #: Ratios nearer to 1 than this are sums in another order.
@@ -19,8 +21,8 @@ def compare(a: EnergyReport, b: EnergyReport) -> str:
     """What is different in `b`, as text.
 
     The first networks of the two reports are held against each other whatever they are called; the others by label, and
-    layers by name. Ratios of energies carry their range: an uncertain number that both rest on moves in both. What is
-    not mentioned is the same.
+    layers by name. Ratios of energies carry their range: an uncertain number that both rest on moves in both. Of a
+    network of which no figure is different, the parts of the report that differ are named.
     """
     pairs, only_a, only_b = _paired(a, b)
     lines = [line for pair in pairs for line in _network(*pair)]
@@ -44,7 +46,15 @@ def _paired(a: EnergyReport, b: EnergyReport) -> tuple[list[Pair], list[NetworkR
 
 def _network(a: NetworkReport, b: NetworkReport) -> list[str]:
     changes = (*_identity(a, b), *_totals(a, b), *_ratios(a, b), *_layers(a.layers, b.layers))
+    changes = changes or tuple(_elsewhere(a, b))
     return [a.label, *(f"  {line}" for line in changes)] if changes else []
+
+
+def _elsewhere(a: NetworkReport, b: NetworkReport) -> Iterator[str]:
+    """Where two reports differ that have the figures above in common."""
+    parts = [field.name for field in fields(NetworkReport) if getattr(a, field.name) != getattr(b, field.name)]
+    if parts:
+        yield f"the same figures, but not the same {', '.join(parts)}: see the JSON of both"
 
 
 def _ratios(a: NetworkReport, b: NetworkReport) -> Iterator[str]:
@@ -94,7 +104,9 @@ def _totals(a: NetworkReport, b: NetworkReport) -> Iterator[str]:
             ("static energy", static_a, static_b, "J"),
             ("latency", a.latency.seconds, b.latency.seconds, "s"),
             ("cycles", a.latency.cycles, b.latency.cycles, ""),
+            ("interval", a.latency.interval_seconds, b.latency.interval_seconds, "s"),
             *_activity(a.totals, b.totals),
+            *_traffic(a.totals, b.totals),
         ]
     )
     if a.energy.dynamic != b.energy.dynamic and a.energy.dynamic.nominal == b.energy.dynamic.nominal:
@@ -113,6 +125,17 @@ def _activity(a: LayerRow, b: LayerRow) -> list[Line]:
         ("events", a.events_out, b.events_out, ""),
         ("spike values", a.spikes_out, b.spikes_out, ""),
         ("synaptic operations", a.synaptic_operations, b.synaptic_operations, ""),
+    ]
+
+
+def _traffic(a: LayerRow, b: LayerRow) -> list[Line]:
+    return [
+        ("cores", a.cores, b.cores, ""),
+        ("messages", a.messages, b.messages, ""),
+        ("hops", a.hops, b.hops, ""),
+        ("neuron updates", a.neuron_updates, b.neuron_updates, ""),
+        ("payload bits", a.payload_bits, b.payload_bits, ""),
+        ("memory accesses", accesses(a), accesses(b), ""),
     ]
 
 

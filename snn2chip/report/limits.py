@@ -6,24 +6,28 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 
 from snn2chip.errors import UserError
 from snn2chip.hw_models.results import NetworkReport
 from snn2chip.report.energy_report import energy_delay
 from snn2chip.report.units import UNKNOWN, count, percent, quantity
 
-_ENERGIES = {"fJ": 1e-15, "pJ": 1e-12, "nJ": 1e-9, "uJ": 1e-6, "mJ": 1e-3, "J": 1.0}
-_TIMES = {"ps": 1e-12, "ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
+_SIZES = ("1e-15", "1e-12", "1e-9", "1e-6", "1e-3", "1")
+_JOULES, _SECONDS = ("fJ", "pJ", "nJ", "uJ", "mJ", "J"), ("ps", "ns", "us", "ms", "s")
+#: Decimals, so that 95 % is the same number as 0.95: a figure right at its limit is on the side that it says.
+_ENERGIES = {unit: Decimal(size) for unit, size in zip(_JOULES, _SIZES, strict=True)}
+_TIMES = {unit: Decimal(size) for unit, size in zip(_SECONDS, _SIZES[1:], strict=True)}
 _PRODUCTS = {f"{joule}*{second}": a * b for joule, a in _ENERGIES.items() for second, b in _TIMES.items()}
 #: What may be limited, in which units. Energy and energy-delay product are those of the total, static energy included
 #: where the chip states a static power.
-METRICS: Mapping[str, Mapping[str, float]] = {
+METRICS: Mapping[str, Mapping[str, Decimal]] = {
     "energy": _ENERGIES,
     "dynamic": _ENERGIES,
     "latency": _TIMES,
     "edp": _PRODUCTS,
-    "events": {"": 1.0, "k": 1e3, "M": 1e6},
-    "accuracy": {"%": 0.01, "": 1.0},
+    "events": {"": Decimal(1), "k": Decimal(1000), "M": Decimal(1000000)},
+    "accuracy": {"%": Decimal("0.01"), "": Decimal(1)},
 }
 _FORM = re.compile(r"\s*(\w+)\s*(<=|>=|<|>)\s*([0-9.eE+-]+)\s*(\S*)\s*")
 _HOW = "write METRIC > NUMBER UNIT or METRIC < NUMBER UNIT, such as 'energy > 5 uJ'"
@@ -65,17 +69,17 @@ def parse(text: str) -> Limit:
     if plain not in units:
         known = "J*s and its like, such as uJ*us" if metric == "edp" else ", ".join(filter(None, units))
         raise UserError(f"--fail-if {text!r}: the unit is {unit!r}, but {metric} is given in {known}")
-    value = _number(text, number) * units[plain]
+    value = float(_number(text, number) * units[plain])
     if metric == "accuracy" and not 0 <= value <= 1:
         raise UserError(f"--fail-if {text!r}: accuracy is a share from 0 to 1: write 95 % or 0.95")
     return Limit(text.strip(), metric, sign, value)
 
 
-def _number(text: str, number: str) -> float:
+def _number(text: str, number: str) -> Decimal:
     try:
-        value = float(number)
-    except ValueError:
-        value = math.inf
+        value = Decimal(number)
+    except InvalidOperation:
+        value = Decimal("Infinity")
     if not math.isfinite(value):
         raise UserError(f"--fail-if {text!r}: {number!r} is no number: {_HOW}")
     return value

@@ -114,7 +114,7 @@ def fit(chip: Chip, measurements: Sequence[Measurement], names: Sequence[str]) -
         raise UserError(f"{len(nominal)} prices are to be fitted, and at most {_MOST} can be: name fewer")
     measured = np.array([item.joules for item in measurements])
     before = np.array([item.network.energy.total.nominal for item in measurements])
-    each = [[_amount(item.network, name) * price for name, price in nominal.items()] for item in measurements]
+    each = [[_amount(item.network, name, price) * price for name, price in nominal.items()] for item in measurements]
     amounts = np.array(each) / measured[:, None]  # joules at the nominal price, as a share of what was measured
     rest = 1.0 - before / measured + amounts.sum(axis=1)
     _check_determined(amounts, list(nominal))
@@ -143,10 +143,10 @@ def _nominal(chip: Chip, name: str) -> float:
     return price.quantity.value
 
 
-def _amount(network: NetworkReport, name: str) -> float:
-    """How often the network performs the action; for the static power, the seconds of its latency."""
+def _amount(network: NetworkReport, name: str, price: float) -> float:
+    """How often the network performs the action; for the static power, the seconds of its latency on every chip."""
     if name == STATIC:
-        return network.latency.seconds or 0.0
+        return network.energy.static.nominal / price if network.energy.static else 0.0
     return sum(row.count for row in network.totals.actions if row.action == name)
 
 

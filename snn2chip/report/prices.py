@@ -91,7 +91,7 @@ def swings(network: NetworkReport, split: Split = dynamic) -> tuple[Swing, ...]:
     parts = split(network)
     nominal = sum(part.nominal for part in parts.values())
     found = (
-        Swing(number.name, network.chip.name, nominal - part.nominal + part.low, nominal - part.nominal + part.high)
+        Swing(number.name, network.chip.name, *(nominal - part.nominal + end for end in _at_ends(number, part)))
         for number, part in parts.items()
     )
     return _widest_first(found)
@@ -104,12 +104,18 @@ def ratio_swings(own: NetworkReport, other: NetworkReport, split: Split = dynami
     found = []
     for number in dict.fromkeys([*mine, *theirs]):
         a, b = mine.get(number, NOTHING), theirs.get(number, NOTHING)
-        ends = [_ends(below, above, a.nominal, b.nominal, x, y) for x, y in ((a.low, b.low), (a.high, b.high))]
+        places = zip(_at_ends(number, a), _at_ends(number, b), strict=True)
+        ends = [_ends(below, above, a.nominal, b.nominal, x, y) for x, y in places]
         if None in ends:
             continue  # nothing is left to relate to: the ratio has no such end
         chips = [item.chip.name for item, parts in ((own, mine), (other, theirs)) if number in parts]
         found.append(Swing(number.name, " and ".join(dict.fromkeys(chips)), ends[0] or 0.0, ends[1] or 0.0))
     return _widest_first(found)
+
+
+def _at_ends(number: Number, part: Range) -> tuple[float, float]:
+    """The part with its number at its low and at its high end: the more bits an access moves, the less a word pays."""
+    return (part.high, part.low) if number.name == ACCESS else (part.low, part.high)
 
 
 def _ends(below: float, above: float, a: float, b: float, x: float, y: float) -> float | None:

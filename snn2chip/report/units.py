@@ -8,6 +8,8 @@ _PREFIXES = {-18: "a", -15: "f", -12: "p", -9: "n", -6: "µ", -3: "m", 0: "", 3:
 
 #: What stands where a model says nothing, for example cycles on a chip without time.
 UNKNOWN = "n/a"
+#: Of a percentage, behind the point.
+_MOST_DIGITS = 6
 
 
 def quantity(value: float | None, unit: str) -> str:
@@ -59,8 +61,12 @@ def quantity_range(value: Range | None, unit: str) -> str:
 
 
 def percent(share: float | None, digits: int = 1) -> str:
-    """``0.9911`` as ``99.1 %``."""
-    return UNKNOWN if share is None else f"{100 * share:.{digits}f} %"
+    """``0.9911`` as ``99.1 %``, with more digits where less than all would read as ``100 %``."""
+    if share is None:
+        return UNKNOWN
+    while digits < _MOST_DIGITS and share < 1 and float(f"{100 * share:.{digits}f}") == 100.0:
+        digits += 1
+    return f"{100 * share:.{digits}f} %"
 
 
 def points(difference: float | None) -> str:

@@ -20,7 +20,7 @@ from snn2chip.hw_models.results import LayerRow, NetworkReport
 from snn2chip.hw_models.simulate import simulate
 from snn2chip.lowering import Network, Role, to_populations
 from snn2chip.lowering.populations import Synapse
-from snn2chip.ops import Add, Conv2d, Linear
+from snn2chip.ops import Add, Conv2d, Linear, MultiLevelIF
 from tests.differential.strategies import EVERYTHING, Case, cases
 from tests.hw.networks import images, residual, unit
 
@@ -182,3 +182,18 @@ def test_totals_are_sums_over_layers(few_cores: Chip) -> None:
         assert row.count == pytest.approx(total_of(report.layers, row.action), rel=1e-12)
     spent = sum(row.energy.nominal for row in report.layers)
     assert report.energy.dynamic.nominal == pytest.approx(spent, rel=1e-12)
+
+
+def test_a_silent_layer_counts_in_the_activity(few_cores: Chip) -> None:
+    """The mean over all neurons but the readout's, also where a layer sends nothing on these inputs."""
+    graph = residual()
+    last = [node for node in graph.nodes if isinstance(node.op, MultiLevelIF)][-1]
+    assert isinstance(last.op, MultiLevelIF)
+    mute = replace(last, op=replace(last.op, theta=np.full_like(last.op.theta, 10**6)))
+    graph = replace(graph, nodes=tuple(mute if node is last else node for node in graph.nodes))
+    report = simulate(graph, images(graph), None, few_cores)
+    inner = list(report.layers[1:-1])
+    assert [row.events_out for row in inner if row.name == last.name] == [0.0]
+    events = sum(row.events_out for row in inner)
+    assert report.totals.activity == pytest.approx(events / (sum(row.neurons for row in inner) * graph.steps))
+    assert 0 < report.totals.activity < 1

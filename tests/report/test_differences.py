@@ -81,3 +81,20 @@ def test_ratios_stand_there_with_their_ranges() -> None:
     assert "(" in factor_range(ratios.dynamic)
     turned = factor_range(compare_networks(after, other).dynamic)
     assert lines[-1] == f"dynamic energy of other / own: 1.00× -> {turned}"
+
+
+def test_more_traffic_and_a_longer_interval_are_not_the_same() -> None:
+    before = network("own")
+    after = replace(
+        before,
+        totals=replace(before.totals, hops=2 * before.totals.hops),  # type: ignore[operator]  # it has a mesh
+        latency=replace(before.latency, interval_seconds=1e-5),
+    )
+    lines = compare(EnergyReport((before,)), EnergyReport((after,))).splitlines()
+    assert lines == ["own", "  interval: 5.00 µs -> 10.0 µs (+100 %)", "  hops: 3.40 k -> 6.81 k (+100 %)"]
+
+
+def test_reports_with_the_same_figures_need_not_say_the_same() -> None:
+    before = network("own")
+    text = compare(EnergyReport((before,)), EnergyReport((replace(before, notes=("Other notes.",)),)))
+    assert text.splitlines() == ["own", "  the same figures, but not the same notes: see the JSON of both"]

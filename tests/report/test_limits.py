@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from snn2chip.errors import UserError
@@ -73,3 +75,20 @@ def test_a_figure_that_nobody_knows_is_an_error(condition: str, mend: str) -> No
 def test_every_metric_has_a_figure(own: NetworkReport) -> None:
     for metric, units in METRICS.items():
         assert parse(f"{metric} >= 0 {next(iter(units))}").broken(own), metric
+
+
+@pytest.mark.parametrize("percentage", range(101))
+def test_a_figure_right_at_its_limit_is_at_it(percentage: int) -> None:
+    """95 * 0.01 is above 0.95 in floating point."""
+    own = network("own", accuracy=percentage / 100)
+    assert parse(f"accuracy < {percentage} %").broken(own) is None
+    assert parse(f"accuracy > {percentage} %").broken(own) is None
+    assert parse(f"accuracy >= {percentage} %").broken(own)
+
+
+@pytest.mark.parametrize("cycles", range(1, 60))
+def test_microseconds_are_not_a_little_less(cycles: int) -> None:
+    own = network("own")
+    own = replace(own, latency=replace(own.latency, seconds=cycles * 1000 / 1e9))
+    assert parse(f"latency > {cycles} us").broken(own) is None
+    assert parse(f"latency <= {cycles} us").broken(own)

@@ -17,6 +17,7 @@ from snn2chip.hw_models.results import NetworkReport
 from snn2chip.report import EnergyReport
 from snn2chip.report.measured import fit, non_negative, read_measurements
 from tests.hw.networks import chain, fading, graded_skip, images, residual
+from tests.hw.networks import unit as unit_with
 
 #: Times the price of chip unit, which is 1 pJ.
 TRUE = {"synaptic_operation": 3.0, "message": 0.25}
@@ -62,6 +63,17 @@ def test_the_static_power_is_one_of_them(networks: list[NetworkReport], tmp_path
     found = fit(chip, read_measurements(path, chip), [*TRUE, "static"])
     assert found.prices["static"].nominal == pytest.approx(2.5e-3)
     assert found.prices["message"].nominal == pytest.approx(0.25e-12)
+
+
+def test_the_static_power_is_that_of_one_chip(tmp_path: Path) -> None:
+    """A network on several chips spends it on each: the fitted power gives the measured joules again."""
+    chip = unit_with(tmp_path, structure__cores="1")
+    networks = [simulate(graph, images(graph), None, chip) for graph in (chain(), residual())]
+    assert all(network.placement and network.placement["chips"] > 1 for network in networks)
+    joules = [network.energy.total.nominal + 1.5 * network.energy.static.nominal for network in networks]  # type: ignore[union-attr]
+    found = fit(chip, read_measurements(written(tmp_path, networks, joules), chip), ["static"])
+    assert found.prices["static"].nominal == pytest.approx(2.5e-3)
+    assert found.residuals == pytest.approx([0.0] * len(networks), abs=1e-9)
 
 
 def test_noise_shows_in_residuals_and_ranges(networks: list[NetworkReport], tmp_path: Path) -> None:

@@ -11,7 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from snn2chip.graph import Graph, Node, frozen
 from snn2chip.hw_models import load_chip
+from snn2chip.ops import Add, Input, Linear, MultiLevelIF, Readout
 from snn2chip.report import EnergyReport, read
 from snn2chip.report.about import Footprint, Source, about, footprint
 from snn2chip.report.latex import escaped
@@ -108,6 +110,23 @@ def test_the_footprint_by_hand() -> None:
     assert found.total == found.weights + found.constants + found.state
     assert footprint(residual()).state == 0, "at T = 1 nothing is kept"
     assert footprint(fading()).state > 0
+
+
+def test_weights_that_feed_two_populations_are_stored_once() -> None:
+    """-128 to 3 takes 8 bits, and the weight 1 takes 2; two thresholds."""
+    graph = Graph(
+        (
+            Node("x", Input((2,), 3)),
+            Node("l", Linear(frozen(np.array([[-128, 3]]), np.int8), None), ("x",)),
+            Node("a", MultiLevelIF(frozen(np.array([5]), np.int32), 1), ("l",)),
+            Node("b", MultiLevelIF(frozen(np.array([9]), np.int32), 1), ("l",)),
+            Node("s", Add(), ("a", "b")),
+            Node("fc", Linear(frozen(np.array([[1]]), np.int8), None), ("s",)),
+            Node("o", Readout(), ("fc",)),
+        ),
+        1,
+    )
+    assert footprint(graph) == Footprint(weights=2 * 8 + 1 * 2, constants=2 * 32, state=0)
 
 
 def test_about_comes_back(report: EnergyReport, tmp_path: Path) -> None:

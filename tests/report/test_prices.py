@@ -55,7 +55,7 @@ def test_a_number_that_cannot_matter_to_a_ratio_is_left_out() -> None:
 def test_accesses_to_all_memories_rest_on_one_number() -> None:
     both = {"weight_read": PRICES["a"], "potential_read": PRICES["b"]}
     own = analytic(priced("own", {"weight_read": 1, "potential_read": 1}, both), "x")
-    assert prices.swings(own) == (Swing("words.access", "x", 2.0, 13.0),)
+    assert prices.swings(own) == (Swing("words.access", "x", 13.0, 2.0),)
 
 
 def test_a_number_that_two_files_state_alike_is_one_number() -> None:

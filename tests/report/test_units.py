@@ -48,6 +48,7 @@ def test_ranges_name_their_ends_only_where_they_differ() -> None:
 
 def test_shares_and_changes() -> None:
     assert percent(0.99111) == "99.1 %"
+    assert (percent(0.9996), percent(0.996, 0), percent(1.0)) == ("99.96 %", "99.6 %", "100.0 %")
     assert points(-0.0044) == "-0.44 points"
     assert change(2.0, 1.5) == "-25 %"
     assert change(0.0, 1.5) == "from zero"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from snn2chip.errors import UserError
@@ -39,6 +40,8 @@ def _opened(name: str, file: Path | io.BytesIO, size: int) -> zipfile.ZipFile:
         raise UserError(f"{name}: this is not a PyTorch checkpoint, or it is damaged: save it again") from None
     try:
         _check(name, archive.infolist(), size)
+        if archive.comment:  # room for a second table of contents
+            raise UserError(f"{name}: something stands behind its last member: save the model again")
     except UserError:
         archive.close()
         raise
@@ -55,6 +58,16 @@ def read_member(path: Path | str, archive: zipfile.ZipFile, name: str) -> bytes:
         raise UserError(f"{path}: its member {name!r} is damaged ({error}): save the model again") from None
 
 
+def packed(members: Mapping[str, bytes]) -> io.BytesIO:
+    """A new archive of these members, for PyTorch: its own reader may find another table of contents than zipfile's."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    buffer.seek(0)
+    return buffer
+
+
 def _check(path: str, members: list[zipfile.ZipInfo], size: int) -> None:
     if not members or len(members) > MOST_MEMBERS:
         raise UserError(f"{path}: it has {len(members)} members, so it is no PyTorch checkpoint: save the model again")
@@ -67,11 +80,11 @@ def _check(path: str, members: list[zipfile.ZipInfo], size: int) -> None:
         raise UserError(f"{path}: something stands before its first member: save the model again")
     seen: set[str] = set()
     for member in members:
-        if member.filename in seen or _leaves(member.filename):
+        if member.filename.lower() in seen or _leaves(member.filename):  # PyTorch's reader ignores case
             raise UserError(
                 f"{path}: its member {member.filename!r} is there twice, or lies outside the archive: do not use it"
             )
-        seen.add(member.filename)
+        seen.add(member.filename.lower())
         if member.compress_type != zipfile.ZIP_STORED or member.flag_bits & 1:
             raise UserError(
                 f"{path}: its member {member.filename!r} is compressed or encrypted, which PyTorch never does: "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import index
 from pathlib import Path
 from typing import Any
 
@@ -60,10 +61,13 @@ def from_content(path: Path, content: Mapping[str, Any]) -> Checkpoint:
     """The network that a file describes by the names of `snn2chip.nn`, never by those of somebody's code."""
     try:
         arch, arch_kwargs, weights = content["arch"], content["arch_kwargs"], content["state_dict"]
-        input_shape, largest = tuple(int(n) for n in content["input_shape"]), int(content.get("input_largest", 255))
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        input_shape, largest = tuple(map(index, content["input_shape"])), index(content.get("input_largest", 255))
+    except KeyError as error:
+        raise UserError(f"{path}: the checkpoint lacks its {error}: save it again with nn.save") from None
+    except (TypeError, ValueError, RuntimeError):
         raise UserError(
-            f"{path}: the checkpoint's {error} is missing or malformed: save it again with nn.save"
+            f"{path}: the checkpoint's 'input_shape' or 'input_largest' is malformed, no whole numbers: save it again "
+            "with nn.save"
         ) from None
     if not isinstance(arch_kwargs, dict):
         raise UserError(f"{path}: its arch_kwargs are no dictionary: save it again with nn.save")

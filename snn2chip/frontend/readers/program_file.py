@@ -23,7 +23,7 @@ from torch.export import ExportedProgram
 
 from snn2chip.errors import UserError
 from snn2chip.frontend.readers import program_check, state, torch_file
-from snn2chip.frontend.readers.archive import open_archive, read_member
+from snn2chip.frontend.readers.archive import open_archive, packed, read_member
 
 MODEL = "models/model.json"
 SAMPLE_INPUTS = "data/sample_inputs/model.pt"
@@ -50,7 +50,7 @@ def read_program(path: Path) -> ExportedProgram:
         if SAMPLE_INPUTS in members:
             torch_file.check_nested(f"{path}: {SAMPLE_INPUTS}", read_member(path, archive, root + SAMPLE_INPUTS))
         safe = dict(_safe_members(path, archive, root, members))
-    program = _load(path, _packed(safe))
+    program = _load(path, packed({f"model/{name}": content for name, content in safe.items()}))
     state.check_finite(path, program.state_dict)
     return program
 
@@ -123,15 +123,6 @@ def _whole(item: Any) -> int:
 
 def _json(document: Mapping[str, Any]) -> bytes:
     return json.dumps(document).encode()
-
-
-def _packed(members: Mapping[str, bytes]) -> io.BytesIO:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        for name, content in members.items():
-            archive.writestr(f"model/{name}", content)
-    buffer.seek(0)
-    return buffer
 
 
 def _load(path: Path, content: io.BytesIO) -> ExportedProgram:

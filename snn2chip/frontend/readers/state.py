@@ -95,10 +95,20 @@ def load(path: Path, model: nn.Module, state: State, arch: str) -> nn.Module:
 
 def check_finite(path: Path, state: State) -> None:
     for name, tensor in state.items():
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            raise UserError(f"{path}: tensor {name!r} holds NaN or infinite values: the training diverged, train again")
-        if name.endswith("running_var") and bool((tensor < 0).any()):
+        values = _as_float32(path, name, tensor)  # what is finite in 64 bits need not be in 32
+        if not bool(torch.isfinite(values).all()):
+            raise UserError(
+                f"{path}: tensor {name!r} holds NaN or infinite values as float32: the training diverged, train again"
+            )
+        if name.endswith("running_var") and bool((values < 0).any()):
             raise UserError(f"{path}: tensor {name!r} holds negative variances: the file is damaged, save it again")
+
+
+def _as_float32(path: Path, name: str, tensor: torch.Tensor) -> torch.Tensor:
+    try:
+        return tensor.to(torch.float32)
+    except RuntimeError:
+        raise UserError(f"{path}: tensor {name!r} is of type {tensor.dtype}: save it as float32") from None
 
 
 def _renamed(state: State, expected: Iterable[str]) -> State:
@@ -106,7 +116,10 @@ def _renamed(state: State, expected: Iterable[str]) -> State:
     known = set(expected)
     if known >= state.keys():
         return state
-    state = {name.replace(_COMPILED, ""): tensor for name, tensor in state.items()}
+    renamed = {name.replace(_COMPILED, ""): tensor for name, tensor in state.items()}
+    if len(renamed) < len(state):  # two tensors of one name: refused as left over, rather than one of them lost
+        return state
+    state = renamed
     while not known >= state.keys():
         prefix = next((p for p in _PREFIXES if all(name.startswith(p) for name in state)), None)
         if prefix is None or any(name.startswith(prefix) for name in known):

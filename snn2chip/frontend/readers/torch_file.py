@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import pickle
 import pickletools
 import warnings
@@ -15,7 +14,7 @@ import torch
 
 from snn2chip.errors import UserError
 from snn2chip.files import check_regular
-from snn2chip.frontend.readers.archive import MOST_BYTES, open_archive, open_nested, read_member
+from snn2chip.frontend.readers.archive import MOST_BYTES, open_archive, open_nested, packed, read_member
 from snn2chip.user_code import current_folder_importable
 
 ZIP_SIGNATURE = b"PK\x03\x04"
@@ -28,6 +27,8 @@ _HARMLESS = frozenset(
         "collections.Counter",
         "torch._utils._rebuild_parameter",
         "torch._utils._rebuild_tensor_v2",
+        "torch._utils._rebuild_tensor_v3",  # types without a storage class of their own: uint16, float8, ...
+        "torch.storage.UntypedStorage",
         "torch.Size",
         "torch.device",
     }
@@ -48,17 +49,19 @@ def read_content(path: Path, allow_pickle: bool = False) -> Any:
         raise UserError(_not_a_zip(path, signature))
     with open_archive(path) as archive:
         _check_pickle(str(path), archive)
-    return _load(str(path), path)
+        return _load(str(path), archive)
 
 
 def check_nested(name: str, content: bytes) -> None:
     """The same for an archive that is a member of another, without keeping what it holds."""
     with open_nested(name, content) as archive:
         _check_pickle(name, archive)
-    _load(name, io.BytesIO(content))
+        _load(name, archive)
 
 
-def _load(name: str, file: Path | io.BytesIO) -> Any:
+def _load(name: str, archive: zipfile.ZipFile) -> Any:
+    """What PyTorch makes of the members that were checked."""
+    file = packed({member: read_member(name, archive, member) for member in archive.namelist()})
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # a foreign pickle protocol: what matters is the error
