@@ -81,9 +81,8 @@ def _map(path: Path) -> AnyArray:
             return _mapped(path, dtype, offset, shape, fortran) if declared else np.empty(shape, dtype)
     except _UNREADABLE as error:
         raise UserError(f"{path}: this is not a NumPy file: write one with numpy.save or numpy.savez") from error
-    raise UserError(
-        f"{path}: its header promises {declared} bytes, and {held} follow: the file was cut off, copy it again"
-    )
+    mend = "the file was cut off, copy it again" if held < declared else "write it again with numpy.save"
+    raise UserError(f"{path}: its header promises {declared} bytes, and {held} follow: {mend}")
 
 
 def _mapped(path: Path, dtype: np.dtype[Any], offset: int, shape: tuple[int, ...], fortran: bool) -> AnyArray:

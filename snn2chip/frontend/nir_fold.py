@@ -59,7 +59,7 @@ def read_own(path: str | Path) -> Folded | None:
     Raises: UserError where the file cannot be read; NoteError where there is a note, but it is damaged; GraphError
     where note and nodes do not fit. All name the file.
     """
-    with naming(path), open_checked(path) as file:
+    with open_checked(path) as file, naming(path):  # what `open_checked` raises names the file itself
         root = file.get("node")
         try:
             return _folded(root) if isinstance(root, h5py.Group) and _stored_note(root) is not None else None

@@ -112,6 +112,30 @@ def test_pt_with_two_tables_of_contents(worker: Worker, tmp_path: Path) -> None:
     worker.refuses(path)
 
 
+def test_pt_with_a_table_of_contents_behind_its_end(worker: Worker, tmp_path: Path) -> None:
+    """Two readers may find two tables of contents where there is room behind the first: none is left."""
+    path = checkpoint(tmp_path / "model.pt")
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.comment = bytes(22)
+    assert "something stands behind its last member" in worker.refuses(path)
+
+
+def test_pt_with_a_member_twice_but_for_case(worker: Worker, tmp_path: Path) -> None:
+    path = checkpoint(tmp_path / "model.pt")
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(next(name for name in archive.namelist() if name.endswith("data.pkl")).upper(), b"x")
+    assert "is there twice" in worker.refuses(path)
+
+
+def test_pt_with_values_that_are_infinite_as_float32(worker: Worker, tmp_path: Path) -> None:
+    path = checkpoint(tmp_path / "model.pt")
+    content = torch.load(path, weights_only=True)
+    name = next(name for name, tensor in content["state_dict"].items() if tensor.is_floating_point())
+    content["state_dict"][name] = content["state_dict"][name].double() + 1e300
+    torch.save(content, path)
+    assert "holds NaN or infinite values as float32" in worker.refuses(path)
+
+
 def test_pt_that_expands(worker: Worker, tmp_path: Path) -> None:
     path = zip_archive(tmp_path / "model.pt", "model/data.pkl", deflated(b"", 64), 64 * BLOCK)
     assert path.stat().st_size < 2**21
