@@ -69,7 +69,7 @@ def read_measurements(path: str | Path, chip: Chip) -> tuple[Measurement, ...]:
     """
     path = Path(path)
     files.check_regular(path, _LARGEST_CSV)
-    rows = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8", errors="replace")))
+    rows = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8-sig", errors="replace")))
     if tuple(rows.fieldnames or ()) != COLUMNS:
         raise UserError(f"{path}: the first line must be '{','.join(COLUMNS)}', not {rows.fieldnames or 'nothing'}")
     found = tuple(_measurement(path, number, row, chip) for number, row in enumerate(rows, start=2))

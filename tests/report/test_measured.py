@@ -165,6 +165,12 @@ def test_a_csv_that_is_none(networks: list[NetworkReport], tmp_path: Path, conte
         read_measurements(path, load_chip("unit"))
 
 
+def test_a_csv_that_a_spreadsheet_wrote(networks: list[NetworkReport], tmp_path: Path) -> None:
+    path = written(tmp_path, networks[:1], [1.0])
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())  # a mark of the encoding
+    assert [item.joules for item in read_measurements(path, load_chip("unit"))] == [1.0]
+
+
 def test_a_report_of_another_chip_is_refused(networks: list[NetworkReport], tmp_path: Path) -> None:
     path = written(tmp_path, networks[:1], [1.0])
     with pytest.raises(UserError, match=r"line 2: 0\.json was simulated on unit, .* than loihi2: simulate it again"):
