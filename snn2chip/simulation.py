@@ -1,6 +1,6 @@
 """`snn2chip simulate`: one network on one chip, beside baselines that get the same care.
 
-A baseline is a network of its own, trained on its own; nothing is derived from the network under test.
+A baseline is a network of its own, trained on its own; the network under test, executed otherwise, is called derived.
 """
 
 from __future__ import annotations
@@ -187,6 +187,9 @@ def _baselines(names: Sequence[str], own: Contender) -> list[Contender]:
         else:
             known = [*fair_set, *(f"{each}-{form}" for each in (_ANN, _OWN) for form in ANN_FORMS)]
             raise UserError(f"baseline {name!r} is unknown: give LABEL=DIR, or one of {', '.join(known)}")
+    labels = [each.label for each in found]
+    if twice := next((label for label in labels if labels.count(label) > 1), None):
+        raise UserError(f"two baselines would be called {twice!r}: name each once, or give LABEL=DIR with a new label")
     return found
 
 

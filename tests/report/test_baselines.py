@@ -63,6 +63,11 @@ def test_every_shipped_network_resolves_by_name(digits: Path, name: str) -> None
     assert report.notes == (), "one budget, one shape, the same samples"
 
 
+def test_a_label_stands_for_one_network(digits: Path) -> None:
+    with pytest.raises(UserError, match="two baselines would be called 'a'"):
+        simulation.simulate(digits, "unit", baselines=[f"a={digits}", f"a={digits}"])
+
+
 def test_the_usual_ones_stand_there_unasked(digits: Path) -> None:
     labels = [network.label for network in simulation.simulate(digits, "unit").networks]
     assert labels == [
