@@ -29,7 +29,7 @@ class Tally:
     Attributes:
         events: int64 ``[*shape]``: how often the value was not zero.
         values: int64 ``[*shape]``: the sum of the values.
-        active: int64 ``[C]``: updates of neurons that an event or a bias reached, or that fired.
+        active: int64 ``[*shape]``: updates of neurons that an event or a bias reached, or that fired.
     """
 
     events: NDArray[np.int64]
@@ -208,14 +208,15 @@ class Activity:
 
         tally = self.tallies[population.name]
         if population.awake.all():
-            tally.active += batch * (population.neurons // population.shape[0])
+            tally.active += batch
             return
         active = self._reached(population, batch)
         if fired is not None:
             np.maximum(active, fired, out=active)
         loads = _loads(population, self.watch.visited if self.watch else {})
         counts = loads.empty_counts(batch)
-        loops.sum_patterns(active.reshape(_flat(batch, population)), loads.patterns, tally.active, counts)
+        flat = _flat(batch, population)
+        loops.sum_patterns(active.reshape(flat), loads.patterns, tally.active.reshape(flat[1:]), counts)
         self._add_work(loads, counts, where)
 
     def _add_work(self, loads: Loads, counts: NDArray[np.int32], where: tuple[slice, int]) -> None:
@@ -244,7 +245,7 @@ def _flat(batch: int, population: Population) -> tuple[int, int, int]:
 
 def _empty(population: Population) -> Tally:
     zeros = np.zeros(population.shape, dtype=np.int64)
-    return Tally(zeros, zeros.copy(), np.zeros(population.shape[0], dtype=np.int64))
+    return Tally(zeros, zeros.copy(), zeros.copy())
 
 
 def reach(projection: Projection, mask: Array) -> Array:

@@ -82,7 +82,7 @@ class DenseArray:
         accesses = [found for found in self._accesses(counts, works) if found.reads or found.writes]
         priced = [row for found in accesses for row in found.priced(self.chip, population.name)]
         rows = pricing.merge_actions([*priced, *self._arithmetic(counts, works)])
-        memories = pricing.merge_memories(found.row for found in accesses)
+        memories = pricing.merge_memories(found.row(self.chip, population.name) for found in accesses)
         costs = Costs(
             neuron_updates=float(population.neurons * self.steps),
             payload_bits=0.0,

@@ -59,7 +59,6 @@ class Counts:
     flows: tuple[Flow, ...]
     events_out: float
     spikes_out: float
-    active: Array
 
     @property
     def events_in(self) -> float:
@@ -81,10 +80,6 @@ class Counts:
     def multiplies(self) -> float:
         """Synaptic operations whose event carries a value."""
         return math.fsum(flow.operations for flow in self.flows if flow.graded)
-
-    @property
-    def active_updates(self) -> float:
-        return float(self.active.sum())
 
     @property
     def weights(self) -> int:
@@ -131,7 +126,6 @@ def count(activity: Activity, population: Population) -> Counts:
         flows=tuple(_flow(activity, projection) for projection in population.projections),
         events_out=int(tally.events.sum()) / samples,
         spikes_out=int(tally.values.sum()) / samples,
-        active=tally.active / samples,
     )
 
 

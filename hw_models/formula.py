@@ -51,7 +51,7 @@ class Formula:
         actions = [row for found in accesses for row in found.priced(self.chip, population.name)]
         rows = pricing.merge_actions([*actions, *self._arithmetic(counts)])
         copies = len(self.network.outgoing[population.name])
-        memories = pricing.merge_memories(found.row for found in accesses)
+        memories = pricing.merge_memories(found.row(self.chip, population.name) for found in accesses)
         costs = Costs(
             neuron_updates=float(population.neurons * self.steps),
             payload_bits=population.payload_bits * counts.events_out * copies,

@@ -62,18 +62,19 @@ def tally(
 
 @entry
 def sum_patterns(mask: Bytes, patterns: Ints32, active: Ints64, counts: Ints32) -> None:
-    """As `tally`, of a mask ``[B, C, P]``: ``active [C]`` gets what is not 0 added, ``counts`` is ``[B, C, K]``."""
+    """As `tally`, of a mask ``[B, C, P]``: ``active [C, P]`` gets what is not 0 added, ``counts`` is ``[B, C, K]``."""
     batch, channels, places = mask.shape
-    seen = np.empty(places, np.int32)
+    seen, found = np.empty(places, np.int32), np.empty(places, np.int32)
     for c in range(channels):
+        found[:] = 0
         for b in range(batch):
-            found = np.int32(0)
             for p in range(places):
                 seen[p] = np.int32(mask[b, c, p])
-                found = np.int32(found + seen[p])
-            active[c] += found
+                found[p] += seen[p]
             for k in range(len(patterns)):
                 total = np.int32(0)
                 for p in range(places):
                     total = np.int32(total + np.int32(seen[p] * patterns[k, p]))
                 counts[b, c, k] = total
+        for p in range(places):
+            active[c, p] += found[p]

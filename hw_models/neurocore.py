@@ -6,7 +6,6 @@ lasts as long as its slowest core, and then the barrier. Messages travel while c
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,9 +16,10 @@ from snn2chip.graph import Array, Region
 from snn2chip.hw_models import pricing
 from snn2chip.hw_models.activity import Activity, Floats, Loads, Watch
 from snn2chip.hw_models.chip import Chip
-from snn2chip.hw_models.counts import Costs, Counts, Priced, count, mean
+from snn2chip.hw_models.core_counts import CoreCounts
+from snn2chip.hw_models.counts import Costs, Priced, count
 from snn2chip.hw_models.placement import Placement, Slot
-from snn2chip.hw_models.results import Latency, LayerRow, MemoryRow
+from snn2chip.hw_models.results import ActionRow, CoreTable, Latency, LayerRow, MemoryRow, Range
 from snn2chip.hw_models.traffic import Traffic, alike, met_and_places, traffic_of
 from snn2chip.lowering import Network, Population, Projection, Role
 
@@ -122,7 +122,7 @@ class Neurocores:
     @cached_property
     def traffic(self) -> Mapping[Projection, Traffic]:
         return {
-            projection: traffic_of(self.placement, projection, self.word_bits("synapse"))
+            projection: traffic_of(self.placement, projection)
             for population in self.network.populations
             for projection in population.projections
         }
@@ -142,13 +142,16 @@ class Neurocores:
 
     def layers(self, activity: Activity) -> tuple[LayerRow, ...]:
         """A row per population, the input first."""
-        work = self.work(activity)
-        return tuple(self._layer(activity, population, work) for population in self.network.populations)
+        work, counts = self.work(activity), self._core_counts(activity)
+        return tuple(self._layer(activity, population, work, counts) for population in self.network.populations)
 
-    def _layer(self, activity: Activity, population: Population, work: Floats) -> LayerRow:
-        counts = count(activity, population)
+    def _core_counts(self, activity: Activity) -> CoreCounts:
+        words = self.word_bits("synapse")
+        return CoreCounts(self.placement, self.traffic, activity, words, self.latency_steps, self.visits_idle)
+
+    def _layer(self, activity: Activity, population: Population, work: Floats, cores: CoreCounts) -> LayerRow:
         slots = self.placement.slots[population.name]
-        actions = {**self._arriving(activity, counts), **self._updating(counts), **self._leaving(activity, population)}
+        actions = {action: int(each.sum()) / activity.samples for action, each in cores.of(population).items()}
         rows = pricing.priced(self.chip, population.name, actions)
         cycles = work[:, :, [slot.index for slot in slots]].max(axis=2, initial=0.0).sum(axis=1).mean()
         costs = Costs(
@@ -159,65 +162,34 @@ class Neurocores:
             messages=actions["message"],
             hops=actions["hop_x"] + actions["hop_y"],
         )
-        priced = Priced(pricing.energy(rows), rows, self._memories(population, actions))
-        return counts.row(self.steps, priced, costs)
+        priced = Priced(pricing.energy(rows), rows, self._memories(population, actions, rows))
+        return count(activity, population).row(self.steps, priced, costs)
 
-    def _arriving(self, activity: Activity, counts: Counts) -> dict[str, float]:
-        words = arrivals = delayed = 0.0
-        for flow in counts.flows:
-            traffic, events = self.traffic[flow.projection], activity.tallies[flow.projection.source].events
-            messages = mean(events, traffic.messages, activity.samples)
-            words += mean(events, traffic.words, activity.samples)
-            arrivals += messages
-            delayed += messages if flow.projection.delay else 0.0
-        return {
-            "synaptic_operation": counts.operations,
-            "payload_multiply": counts.multiplies,
-            "synapse_read": words,
-            "axon_in_read": arrivals,
-            "accumulator_read": counts.operations,
-            "accumulator_write": counts.operations,
-            "delay_write": delayed,
-            "delay_read": delayed,
-        }
+    def cores(self, activity: Activity) -> CoreTable:
+        """What each core in use did, in the order of their numbers."""
+        work, counts = self.work(activity), self._core_counts(activity)
+        found = {name: np.zeros(self.placement.cores) for name in ("operations", "updates", "received", "sent")}
+        energy = np.zeros((3, self.placement.cores))
+        for population in self.network.populations[1:]:
+            own = [slot.index for slot in self.placement.slots[population.name]]
+            actions = {action: each / activity.samples for action, each in counts.of(population).items()}
+            found["operations"][own] = actions["synaptic_operation"]
+            found["updates"][own] = actions["neuron_update_active"] + actions["neuron_update_inactive"]
+            found["received"][own] = actions["axon_in_read"]
+            found["sent"][own] = actions["message"]
+            energy[:, own] = pricing.spread(self.chip, population.name, actions)
+        return CoreTable(
+            synaptic_operations=tuple(found["operations"].tolist()),
+            neuron_updates=tuple(found["updates"].tolist()),
+            messages_in=tuple(found["received"].tolist()),
+            messages_out=tuple(found["sent"].tolist()),
+            cycles=tuple(tuple(steps) for steps in work.mean(axis=0).T.tolist()),
+            energy=tuple(Range(*each) for each in energy.T.tolist()),
+        )
 
-    def _updating(self, counts: Counts) -> dict[str, float]:
-        population = counts.population
-        if population.role is Role.INPUT:
-            return {}
-        active, visits = counts.active_updates, float(population.neurons * self.steps)
-        if self.visits_idle:
-            visits = float(population.neurons * self.latency_steps)
-        stepped = counts.active if population.levels > 1 else np.zeros_like(counts.active)
-        shifts = population.shifts if population.levels > 1 else np.zeros(len(stepped), dtype=bool)
-        return {
-            "neuron_update_active": active,
-            "neuron_update_inactive": visits - active,
-            "leak_multiply": population.leaks * active,
-            "level_shift": float(stepped[shifts].sum()),
-            "level_compare": (population.levels - 1) * float(stepped[~shifts].sum()),
-            "state_read": visits,
-            "state_write": active,
-            "barrier": float(len(self.placement.slots[population.name]) * self.latency_steps),
-        }
-
-    def _leaving(self, activity: Activity, population: Population) -> dict[str, float]:
-        events, samples = activity.tallies[population.name].events, activity.samples
-        outgoing = [self.traffic[projection] for projection in self.network.outgoing[population.name]]
-        messages = math.fsum(mean(events, traffic.messages, samples) for traffic in outgoing)
-        hops_x = math.fsum(mean(events, traffic.hops_x, samples) for traffic in outgoing)
-        hops_y = math.fsum(mean(events, traffic.hops_y, samples) for traffic in outgoing)
-        return {
-            "spike_out": 0.0 if population.role in (Role.INPUT, Role.READOUT) else int(events.sum()) / samples,
-            "message": messages,
-            "axon_out_read": 0.0 if population.role is Role.INPUT else messages,
-            "hop_x": hops_x,
-            "hop_y": hops_y,
-            "payload_bit_hop": population.payload_bits * (hops_x + hops_y),
-            "chip_crossing": math.fsum(mean(events, traffic.crossings, samples) for traffic in outgoing),
-        }
-
-    def _memories(self, population: Population, actions: Mapping[str, float]) -> tuple[MemoryRow, ...]:
+    def _memories(
+        self, population: Population, actions: Mapping[str, float], priced: Sequence[ActionRow]
+    ) -> tuple[MemoryRow, ...]:
         state = population.state_bits
         kept = population.stored_bits
         payload = max((self.network[found.source].payload_bits for found in population.projections), default=0)
@@ -226,7 +198,8 @@ class Neurocores:
         for memory in MEMORIES:
             reads, writes = actions.get(f"{memory}_read", 0.0), actions.get(f"{memory}_write", 0.0)
             if reads or writes:
-                rows.append(MemoryRow(memory, widths.get(memory) or self.word_bits(memory), reads, writes))
+                word = widths.get(memory) or self.word_bits(memory)
+                rows.append(MemoryRow(memory, word, reads, writes, pricing.of_memory(memory, priced)))
         return tuple(rows)
 
     # -- time ------------------------------------------------------------------------------------------------------

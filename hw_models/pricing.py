@@ -6,6 +6,9 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from snn2chip.hw_models.chip import Chip
 from snn2chip.hw_models.results import NOTHING, ActionRow, LayerRow, MemoryRow, Range, total
 
@@ -26,6 +29,23 @@ def energy(actions: Iterable[ActionRow]) -> Range:
     return total(row.energy for row in actions)
 
 
+def of_memory(memory: str, actions: Iterable[ActionRow]) -> Range | None:
+    """What reading and writing a memory costs; None where no action of it has a price of its own."""
+    own = [row for row in actions if row.action in (f"{memory}_read", f"{memory}_write")]
+    priced_apart = [row.energy for row in own if row.included_in is None and row.absent is None]
+    return total(priced_apart) if priced_apart else None
+
+
+def spread(chip: Chip, layer: str, counts: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Joules ``[3, cores]`` (low, nominal, high) of what each core of a layer did, from ``[cores]`` counts."""
+    spent = np.zeros((3, len(next(iter(counts.values())))))
+    for action, each in counts.items():
+        if each.any() and (quantity := chip.price(action, layer).quantity) is not None:
+            price = quantity.range
+            spent += np.outer((price.low, price.nominal, price.high), each)
+    return spent
+
+
 def merge_actions(rows: Iterable[ActionRow]) -> tuple[ActionRow, ...]:
     """One row per action, in order of first appearance."""
     merged: dict[str, ActionRow] = {}
@@ -41,9 +61,17 @@ def merge_memories(rows: Iterable[MemoryRow]) -> tuple[MemoryRow, ...]:
     merged: dict[tuple[str, int], MemoryRow] = {}
     for row in rows:
         key = (row.memory, row.word_bits)
-        reads, writes = (merged[key].reads, merged[key].writes) if key in merged else (0.0, 0.0)
-        merged[key] = replace(row, reads=reads + row.reads, writes=writes + row.writes)
+        if known := merged.get(key):
+            reads, writes = known.reads + row.reads, known.writes + row.writes
+            row = replace(row, reads=reads, writes=writes, energy=_either(known.energy, row.energy))
+        merged[key] = row
     return tuple(merged.values())
+
+
+def _either(one: Range | None, other: Range | None) -> Range | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return one + other
 
 
 def _sum(values: Iterable[float | None]) -> float | None:

@@ -127,7 +127,7 @@ class Literal(Formula, metaclass=ABCMeta):
             for action, number in work.operations.items():
                 rows += arithmetic(self.chip, population.name, action, number, self.word)
         merged = pricing.merge_actions(rows)
-        memories = pricing.merge_memories(found.row for found in accesses)
+        memories = pricing.merge_memories(found.row(self.chip, population.name) for found in accesses)
         costs = Costs(neuron_updates=float(population.neurons * self.steps), payload_bits=0.0, cycles=None)
         return count(activity, population).row(self.steps, Priced(pricing.energy(merged), merged, memories), costs)
 

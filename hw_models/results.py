@@ -62,12 +62,16 @@ class ActionRow:
 
 @dataclass(frozen=True)
 class MemoryRow:
-    """Accesses to one memory, in words of its width."""
+    """Accesses to one memory, in words of its width.
+
+    `energy`: joules of these accesses; None where the chip file prices them within other actions, or not at all.
+    """
 
     memory: str
     word_bits: int
     reads: float
     writes: float
+    energy: Range | None
 
 
 @dataclass(frozen=True)
@@ -116,6 +120,28 @@ class LayerRow:
     energy: Range
     actions: tuple[ActionRow, ...]
     memories: tuple[MemoryRow, ...]
+
+
+@dataclass(frozen=True)
+class CoreTable:
+    """What each core in use did: columns with an entry per core, in the order of the ``map`` of the placement.
+
+    What an arrival causes counts at the core that takes it in, a message with its hops at the core that sends it. With
+    what the input sends (the first layer), energies and counts add up to the totals.
+
+    Attributes:
+        synaptic_operations, neuron_updates: as in `LayerRow`.
+        messages_in, messages_out: taken in and sent.
+        cycles: per core, of each of its own T steps: the mean over the samples, without the barrier.
+        energy: dynamic joules.
+    """
+
+    synaptic_operations: tuple[float, ...]
+    neuron_updates: tuple[float, ...]
+    messages_in: tuple[float, ...]
+    messages_out: tuple[float, ...]
+    cycles: tuple[tuple[float, ...], ...]
+    energy: tuple[Range, ...]
 
 
 @dataclass(frozen=True)
@@ -180,6 +206,7 @@ class NetworkReport:
         layers: in graph order; the input is the first, with what it sends and nothing that it computes.
         totals: sums over the layers.
         placement: what `fit` says (None where the model has no cores).
+        cores: what each core did (None where the model has no cores).
         notes: sentences that a reader needs to judge the figures.
         detailed: what detailed timing found (None where it was not asked for); `latency` then holds its figures.
     """
@@ -197,6 +224,7 @@ class NetworkReport:
     layers: tuple[LayerRow, ...]
     totals: LayerRow
     placement: dict[str, Any] | None
+    cores: CoreTable | None
     notes: tuple[str, ...]
     detailed: DetailedTiming | None = None
 

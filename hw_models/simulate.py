@@ -63,8 +63,7 @@ def simulate(
 
     Args:
         graph, label: an integer graph, and what to call it in the report.
-        inputs: uint8 ``[B, *shape]`` (shown at every step) or ``[B, T, *shape]``, at least one sample.
-        labels: ``[B]`` class numbers, or None.
+        inputs, labels: uint8 ``[B, *shape]`` (shown at every step) or ``[B, T, *shape]``, B > 0; class numbers ``[B]``.
         execute: runs the network and shows observers every tensor.
         timing: ``summary``, or ``detailed`` for every message on the mesh (neurocore chips only; takes longer).
         arrangement: ``default`` (row by row), or ``optimised`` for few hops on these inputs (neurocore chips only).
@@ -95,6 +94,7 @@ def simulate(
         layers=layers,
         totals=pricing.totals(layers, network.depth, graph.steps),
         placement=None if placement is None else placement.document(),
+        cores=model.cores(activity) if isinstance(model, Neurocores) else None,
         notes=tuple(notes_on(chip, placement, layers, latency, lowering is not None, detailed)),
         detailed=detailed,
     )

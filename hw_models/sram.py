@@ -33,9 +33,10 @@ class Accesses:
     reads: float = 0.0
     writes: float = 0.0
 
-    @property
-    def row(self) -> MemoryRow:
-        return MemoryRow(self.memory.name, self.memory.word_bits, self.reads, self.writes)
+    def row(self, chip: Chip, layer: str) -> MemoryRow:
+        """The accesses, at the chip's price of ``sram_access``."""
+        energy = access_energy(chip, layer, self.memory).times(self.reads + self.writes)
+        return MemoryRow(self.memory.name, self.memory.word_bits, self.reads, self.writes, energy)
 
     def priced(self, chip: Chip, layer: str) -> list[ActionRow]:
         """Rows such as ``weight_read``, at the chip's price of ``sram_access``."""

@@ -21,34 +21,31 @@ class Traffic:
         messages: cores that an event goes to.
         hops_x, hops_y: links between tiles that its messages cross.
         crossings: borders between chips that its messages cross.
-        words: words of synaptic memory that its arrival reads.
     """
 
     messages: Array
     hops_x: Array
     hops_y: Array
     crossings: Array
-    words: Array
 
 
-def traffic_of(placement: Placement, projection: Projection, word_bits: int) -> Traffic:
-    """The traffic of a projection, for words of synaptic memory that are `word_bits` wide."""
+def traffic_of(placement: Placement, projection: Projection) -> Traffic:
+    """The traffic of a projection."""
     zeros = np.zeros(projection.shape, dtype=np.int64)
-    found = Traffic(zeros, zeros.copy(), zeros.copy(), zeros.copy(), zeros.copy())
+    found = Traffic(zeros, zeros.copy(), zeros.copy(), zeros.copy())
     x, y, chip = _homes(placement, projection.source)
     for slots in alike(placement, projection):
-        met, places = met_and_places(projection, slots[0].region)
+        _, places = met_and_places(projection, slots[0].region)
         reached = (places > 0).astype(np.int64)
         found.messages[...] += len(slots) * reached
         found.hops_x[...] += reached * _distances(x, [slot.x for slot in slots])
         found.hops_y[...] += reached * _distances(y, [slot.y for slot in slots])
         found.crossings[...] += reached * _distances(chip, [slot.chip for slot in slots])
-        found.words[...] += len(slots) * places * _along_channels(_words(projection, met, word_bits), places)
     return found
 
 
-def _words(projection: Projection, met: Array, word_bits: int) -> Array:
-    """Words that hold the weights of the channels met at one place."""
+def words_met(projection: Projection, met: Array, word_bits: int) -> Array:
+    """Words of synaptic memory, `word_bits` wide, that hold the weights of the channels met at one place."""
     if not projection.is_weighted:
         return np.zeros_like(met)
     return -(-met * projection.weight_bits // word_bits)
@@ -78,10 +75,11 @@ def _homes(placement: Placement, name: str) -> tuple[Array, Array, Array]:
 def met_and_places(projection: Projection, region: Region) -> tuple[Array, Array]:
     """Channels met ``[C]`` and target places ``[*shape]`` of each source position: their product is the fan-out."""
     met = projection.channels_met(region)
-    return met, projection.fan_out(region) // _along_channels(np.maximum(met, 1), np.empty(projection.shape))
+    return met, projection.fan_out(region) // along_channels(np.maximum(met, 1), np.empty(projection.shape))
 
 
-def _along_channels(values: Array, like: Array) -> Array:
+def along_channels(values: Array, like: Array) -> Array:
+    """``values [C]``, shaped so that they broadcast over the places of ``like [C, *spatial]``."""
     return values.reshape((-1,) + (1,) * (like.ndim - 1))
 
 

@@ -45,7 +45,7 @@ def links(placement: Placement) -> int:
     found = 0
     for population in placement.network.populations:
         for projection in population.projections:
-            traffic = traffic_of(placement, projection, 8)
+            traffic = traffic_of(placement, projection)
             found += int((traffic.hops_x + traffic.hops_y + traffic.crossings).sum())
     return found
 
@@ -97,7 +97,7 @@ def test_expected_messages_are_those_of_the_traffic_maps(spread: Chip) -> None:
     placement = place(to_populations(residual()), spread)
     flow, entering = messages(placement)
     maps = [
-        traffic_of(placement, each, 8).messages.sum()
+        traffic_of(placement, each).messages.sum()
         for layer in placement.network.populations
         for each in layer.projections
     ]

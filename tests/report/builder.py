@@ -70,7 +70,10 @@ def layer(
         cycles=operations / 4,
         energy=total(row.energy for row in actions),
         actions=actions,
-        memories=(MemoryRow("synapses", 64, operations / 4, 0.0), MemoryRow("state", 32, 2.0 * neurons, 2.0 * neurons)),
+        memories=(
+            MemoryRow("synapses", 64, operations / 4, 0.0, None),
+            MemoryRow("state", 32, 2.0 * neurons, 2.0 * neurons, None),
+        ),
     )
 
 
@@ -86,7 +89,9 @@ def summed(layers: tuple[LayerRow, ...]) -> LayerRow:
         MemoryRow(
             row.memory,
             row.word_bits,
-            *(sum(getattr(item.memories[place], way) for item in layers) for way in ("reads", "writes")),
+            sum(item.memories[place].reads for item in layers),
+            sum(item.memories[place].writes for item in layers),
+            None,
         )
         for place, row in enumerate(first.memories)
     )
@@ -160,6 +165,7 @@ def network(
         layers=layers,
         totals=totals,
         placement={"fits": True, "cores": 18},
+        cores=None,
         notes=("Energies rest on assumed prices.",),
     )
 
