@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from snn2chip.report import side_by_side, tables
+from snn2chip.report.breakdown import where_it_goes
 from snn2chip.report.energy_report import EnergyReport
 from snn2chip.report.headline import cautions, findings, headline
 from snn2chip.report.stalls import detailed
@@ -49,6 +50,7 @@ def _sheets(report: EnergyReport, width: int) -> Iterator[Sheet]:
     yield from _fitting(side_by_side.costs(report), width)
     yield from _fitting(tables.activity(report), width)
     yield tables.energy(report)
+    yield from _fitting(where_it_goes(report), width)
     others = (side_by_side.uncertainty, side_by_side.break_even, side_by_side.membrane)
     for sheet in side_by_side.filled(table(report) for table in others):
         yield from _fitting(sheet, width)
