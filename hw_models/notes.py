@@ -89,9 +89,10 @@ def _placed(placement: Placement) -> Iterator[str]:
 def _level(detailed: DetailedTiming | None) -> str:
     if detailed is None:
         return "Latency is a lower bound: the time of hops between tiles and of messages that wait is not counted."
+    above = 100.0 * (detailed.cycles / detailed.summary_cycles - 1.0)
     return (
         "Latency is that of detailed timing: every message was followed through links, buffers and cores. It is "
-        f"{detailed.cycles / detailed.summary_cycles:.4g} times the lower bound of summary timing."
+        f"{above:.3g} % above the lower bound of summary timing."
     )
 
 
@@ -101,7 +102,7 @@ def _timed(chip: Chip, latency: Latency) -> Iterator[str]:
     static = " Static energy is charged for the lone inference." if "power.static" in chip.numbers else ""
     yield (
         f"An inference alone on the chip takes {_steps(latency.steps)} ({_readable(latency.seconds)}); in a stream, "
-        f"one ends every {_steps(latency.interval_steps)} ({_readable(latency.interval_seconds)}).{static}"
+        f"one ends every {_every(latency.interval_steps)} ({_readable(latency.interval_seconds)}).{static}"
     )
 
 
@@ -109,10 +110,14 @@ def _steps(count: int) -> str:
     return "1 step" if count == 1 else f"{count} steps"
 
 
+def _every(count: int) -> str:
+    return "step" if count == 1 else f"{count} steps"
+
+
 def _readable(seconds: float) -> str:
     fits = [(unit, factor) for unit, factor in UNITS["time"].items() if seconds >= factor]
     unit, factor = fits[-1] if fits else ("s", 1.0)
-    return f"{seconds / factor:.4g} {unit}"
+    return f"{seconds / factor:.4g} {unit.replace('u', 'µ')}"
 
 
 def _absent(layers: tuple[LayerRow, ...]) -> Mapping[str, str]:

@@ -294,6 +294,8 @@ def read_samples(path: str | Path) -> Samples:
     x, y = arrays["x"], arrays.get("y")
     if x.ndim == 0:
         raise UserError(f"{path}: its x is no array of inputs: give uint8 [B, C, H, W] or [B, T, C, H, W]")
+    if x.dtype.kind not in "biuf":
+        raise UserError(f"{path}: its x holds {x.dtype}, no real numbers: give uint8 [B, C, H, W] or [B, T, C, H, W]")
     return Samples(x, None if y is None else _classes(path, y, len(x)))
 
 

@@ -76,6 +76,15 @@ def import_options(options: argparse.Namespace) -> ImportOptions:
     )
 
 
+def refuse_import_options(options: argparse.Namespace, path: str) -> None:
+    """UserError naming the first of these options that was given beside an artifact, which needs none."""
+    parser = argparse.ArgumentParser()
+    add_import_options(parser)
+    for name, default in vars(parser.parse_args([])).items():
+        if getattr(options, name) != default:
+            raise UserError(f"--{name.replace('_', '-')}: {path} is an artifact, which says that itself: leave it out")
+
+
 def _check_arch(arch: str | None) -> None:
     """A dot where the colon belongs: no network of snn2chip.nn has one in its name."""
     if arch is None or ":" in arch or "." not in arch:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from snn2chip.commands.base import check_inputs, check_reports, command
-from snn2chip.commands.importing import add_import_options, import_options
+from snn2chip.commands.importing import add_import_options, import_options, refuse_import_options
 from snn2chip.errors import UserError
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def _execute(options: argparse.Namespace) -> int:
     from snn2chip import api
 
     if Path(options.path).is_dir():  # an artifact needs neither the options of a file nor torch
+        refuse_import_options(options, options.path)
         check_reports([options.html], [options.path])
         described = api.inspect(options.path)
         return _show_cores(options, described)

@@ -100,6 +100,8 @@ def _check(options: argparse.Namespace, folder: str | Path) -> None:
     outputs = _outputs(options)
     if options.latex == "-":
         raise UserError("--latex - has no place for the BibTeX file beside it: give it a file")
+    if options.latex is not None and Path(options.latex).suffix != ".tex":
+        raise UserError(f"--latex {options.latex}: a LaTeX file is called something.tex")
     streams = [f"{name} -" for name, path in outputs.items() if path == "-"]
     if len(streams) > 1:
         raise UserError(f"{' and '.join(streams)} both want standard output: give one of them a file")

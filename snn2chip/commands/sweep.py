@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from snn2chip.commands.base import check_inputs, command
-from snn2chip.commands.importing import add_import_options, import_options
+from snn2chip.commands.importing import add_import_options, import_options, refuse_import_options
 from snn2chip.errors import UserError
 
 if TYPE_CHECKING:
@@ -140,6 +140,8 @@ def _models(options: argparse.Namespace) -> list[str]:
         if options.zoo or options.seeds:
             raise UserError("--zoo and --seeds choose among the shipped networks: leave them out, or leave out MODEL")
         _check_models(options.models, options.out)
+        if all(Path(path).is_dir() for path in options.models):
+            refuse_import_options(options, options.models[0])
         return [str(_absolute(path)) for path in options.models]
     dataset = options.zoo or "digits"
     if dataset not in zoo.FOLDERS:
@@ -176,7 +178,8 @@ def _text(found: Results, per_chip: bool) -> str:
     names = ", ".join(objective.name for objective in found.objectives)
     count = len(found.front)
     other = "no other on its chip" if per_chip else "no other"
-    lines = [f"{len(found.rows)} points; {count} that {other} beats in {names}:", ""]
+    points = "1 point" if len(found.rows) == 1 else f"{len(found.rows)} points"
+    lines = [f"{points}; {count} that {other} beats in {names}:", ""]
     header = (
         "",
         "network",
@@ -224,6 +227,10 @@ def _line(row: Row) -> tuple[str, ...]:
         percent(row.values["accuracy"], 2),
         quantity_range(row.energy, "J"),
         quantity(row.values["latency"], "s"),
-        "" if placement is None else str(placement["cores"]),
+        "" if placement is None else _cores(placement["cores"], placement["chips"]),
         "any" if len(row.front_at) == len(PRICES) else " or ".join(row.front_at),
     )
+
+
+def _cores(cores: int, chips: int) -> str:
+    return str(cores) if chips == 1 else f"{cores} on {chips} chips"

@@ -20,7 +20,9 @@ from torch.utils import _pytree as pytree
 from snn2chip.errors import GraphError, UserError
 from snn2chip.frontend.axes import BATCH, TIME, Axes, LayoutError, LeadError, atoms
 from snn2chip.frontend.builder import Builder
+from snn2chip.frontend.dynamics import WrittenNeuron
 from snn2chip.frontend.exported import capture_exported
+from snn2chip.frontend.options import check_shape
 from snn2chip.frontend.output import finish
 from snn2chip.frontend.snapshot import Snapshot, unchanged
 from snn2chip.frontend.stepping import run_steps
@@ -78,8 +80,9 @@ def capture(
     model = _unwrapped(model)
     if not isinstance(model, nn.Module):
         raise UserError(f"this is a {type(model).__name__}: give a torch.nn.Module")
+    check_shape(input_shape, "input_shape")
     refusals: list[UserError] = []
-    given = _Given(input_shape, largest, steps, input_scale, output)
+    given = _Given(tuple(input_shape), largest, steps, input_scale, output)
     for lead in LAYOUTS if steps is not None else LAYOUTS[:1]:
         try:
             with unchanged(model) as before:
@@ -205,11 +208,18 @@ def _run(given: _Given, model: nn.Module, lead: Axes, before: Snapshot, trace: T
     states = [InitialState(name) for name in names[1:needed]]
     try:
         returned = run_steps(trace, _Calls(trace, model, image, len(omitted)), states, TIME in atoms(lead), omitted)
+        if trace.steps is None and not states and not omitted and _is_stateless(trace) and not before.changed():
+            trace.fix_steps(1)
         return finish(trace, returned, given.output)
     except GraphError as error:
         if isinstance(error, DynamicsError) and (kept := before.changed()):
             error.args = (f"{error} (between calls it keeps {_listed(kept)})",)
         raise located(trace, error) from None
+
+
+def _is_stateless(trace: Trace) -> bool:
+    """Whether all its neurons are written out and ran once: what they leave has nowhere to go but attributes."""
+    return all(isinstance(chain, WrittenNeuron) and chain.calls == 1 for chain in trace.chains)
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import Any
 
 from snn2chip.errors import UserError
@@ -39,11 +40,19 @@ class ImportOptions:
     allow_pickle: bool = False
 
     def __post_init__(self) -> None:
-        if self.input_shape is not None and (len(self.input_shape) not in (1, 3) or min(self.input_shape) < 1):
-            raise UserError(f"--input-shape {self.input_shape}: give C,H,W or F, each at least 1, such as 3,32,32")
+        if self.input_shape is not None:
+            check_shape(self.input_shape, "--input-shape")
         if not 1 <= self.largest <= 255:
             raise UserError(f"--input-largest {self.largest}: inputs are uint8, so give 1 to 255")
         if not 0 < self.input_scale < math.inf or not 0 < self.dt < math.inf:
             raise UserError("--input-scale and --dt: give positive numbers")
         if self.steps is not None and not 1 <= self.steps <= LARGEST_STEPS:
             raise UserError(f"--steps {self.steps}: give 1 to {LARGEST_STEPS}")
+
+
+def check_shape(shape: object, name: str) -> None:
+    """UserError that begins with `name` unless `shape` is a sequence ``(C, H, W)`` or ``(F,)`` of whole numbers."""
+    sizes = shape if isinstance(shape, (tuple, list)) else ()
+    whole = all(isinstance(size, Integral) and not isinstance(size, bool) and int(size) >= 1 for size in sizes)
+    if len(sizes) not in (1, 3) or not whole:
+        raise UserError(f"{name} {shape!r:.60}: give C,H,W or F, each at least 1, such as 3,32,32")

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from snn2chip.errors import UserError
+from snn2chip.hw_models.results import NetworkReport
 
 #: Limits as headings.
 NAMES: Mapping[str, str] = {
@@ -98,6 +99,17 @@ class CoreMap:
             columns=found["tile_columns"],
             reason=fit.get("reason"),
         )
+
+    @classmethod
+    def of(cls, network: NetworkReport) -> CoreMap | None:
+        """Of a report; None where the model has no cores, or the report holds no map of them.
+
+        Raises: UserError naming the network where its map cannot be.
+        """
+        placed = network.placement
+        if placed is None or "map" not in placed:
+            return None
+        return cls.read({**placed, "chip": network.chip.name, "form": network.form}, f"network {network.label!r}")
 
     @cached_property
     def layers(self) -> Mapping[str, tuple[Core, ...]]:

@@ -8,11 +8,8 @@ from dataclasses import fields
 from snn2chip.hw_models.results import LayerRow, NetworkReport
 from snn2chip.report.energy_report import EnergyReport
 from snn2chip.report.ratios import Comparison, compare_networks
-from snn2chip.report.summaries import accesses
-from snn2chip.report.units import UNKNOWN, change, count, factor_range, percent, points, quantity
-
-#: Ratios nearer to 1 than this are sums in another order.
-_SAME = 1e-12
+from snn2chip.report.summaries import accesses, named
+from snn2chip.report.units import UNKNOWN, apart, change, factor, factor_range, percent, points
 
 Pair = tuple[NetworkReport, NetworkReport]
 
@@ -27,9 +24,13 @@ def compare(a: EnergyReport, b: EnergyReport) -> str:
     pairs, only_a, only_b = _paired(a, b)
     lines = [line for pair in pairs for line in _network(*pair)]
     lines += _comparisons(a, b, pairs)
-    lines += [f"only in the first report: {network.label} on {network.chip.name}" for network in only_a]
-    lines += [f"only in the second report: {network.label} on {network.chip.name}" for network in only_b]
+    lines += [f"only in the first report: {_named(network)}" for network in only_a]
+    lines += [f"only in the second report: {_named(network)}" for network in only_b]
     return "\n".join(lines or ["The reports say the same."])
+
+
+def _named(network: NetworkReport) -> str:
+    return named(network.label, network.chip.name)
 
 
 def _paired(a: EnergyReport, b: EnergyReport) -> tuple[list[Pair], list[NetworkReport], list[NetworkReport]]:
@@ -62,7 +63,7 @@ def _ratios(a: NetworkReport, b: NetworkReport) -> Iterator[str]:
     found = compare_networks(a, b)
     parts = (("dynamic energy", found.dynamic), ("total energy", found.total if a.energy.static else None))
     for what, ratio in parts:
-        if ratio is not None and any(abs(end - 1.0) > _SAME for end in (ratio.low, ratio.nominal, ratio.high)):
+        if ratio is not None and factor_range(ratio) != factor(1.0):  # the figures above tell smaller changes apart
             yield f"{what}, second / first: {factor_range(ratio)}"
 
 
@@ -89,11 +90,23 @@ def _identity(a: NetworkReport, b: NetworkReport) -> Iterator[str]:
         ("T", str(a.steps), str(b.steps)),
         ("N", str(a.levels), str(b.levels)),
         ("samples", str(a.samples), str(b.samples)),
+        ("timing", *map(_timing, (a, b))),
+        ("placement", *map(_placement, (a, b))),
     ]
     yield from (f"{name}: {before} -> {after}" for name, before, after in said if before != after)
     if a.accuracy != b.accuracy:
         difference = None if a.accuracy is None or b.accuracy is None else b.accuracy - a.accuracy
         yield f"accuracy: {percent(a.accuracy, 2)} -> {percent(b.accuracy, 2)} ({points(difference)})"
+
+
+def _timing(network: NetworkReport) -> str:
+    return "summary" if network.detailed is None else "detailed"
+
+
+def _placement(network: NetworkReport) -> str:
+    if network.placement is None:
+        return "none, for the model has no cores"
+    return str(network.placement.get("arrangement", UNKNOWN))
 
 
 def _totals(a: NetworkReport, b: NetworkReport) -> Iterator[str]:
@@ -110,11 +123,9 @@ def _totals(a: NetworkReport, b: NetworkReport) -> Iterator[str]:
         ]
     )
     if a.energy.dynamic != b.energy.dynamic and a.energy.dynamic.nominal == b.energy.dynamic.nominal:
-        yield f"range of the dynamic energy: {_bounds(a)} -> {_bounds(b)}"
-
-
-def _bounds(network: NetworkReport) -> str:
-    return f"{quantity(network.energy.dynamic.low, 'J')}..{quantity(network.energy.dynamic.high, 'J')}"
+        ends = ((a.energy.dynamic.low, b.energy.dynamic.low), (a.energy.dynamic.high, b.energy.dynamic.high))
+        low, high = (apart(before, after, "J") for before, after in ends)
+        yield f"range of the dynamic energy: {low[0]}..{high[0]} -> {low[1]}..{high[1]}"
 
 
 Line = tuple[str, "float | None", "float | None", str]
@@ -160,8 +171,4 @@ def _changed(lines: Sequence[Line]) -> Iterator[str]:
     for name, before, after, unit in lines:
         if before != after:
             relative = UNKNOWN if before is None or after is None else change(before, after)
-            yield f"{name}: {_shown(before, unit)} -> {_shown(after, unit)} ({relative})"
-
-
-def _shown(value: float | None, unit: str) -> str:
-    return quantity(value, unit) if unit else count(value)
+            yield f"{name}: {' -> '.join(apart(before, after, unit))} ({relative})"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from snn2chip.hw_models.results import NetworkReport, Range
 from snn2chip.report.energy_report import EnergyReport
+from snn2chip.report.measured import FITTED
 from snn2chip.report.ratios import Comparison, same_chip
 from snn2chip.report.summaries import named
 from snn2chip.report.units import factor, factor_range, percent, points, quantity, quantity_range
@@ -133,16 +134,22 @@ def _stateless(own: NetworkReport) -> str:
         return ""
     return (
         "With one time step a multi-level neuron keeps no state: the network computes what a network with "
-        f"activations of {own.levels + 1} levels computes, and what sets it apart from a quantized ANN is how "
+        f"activations of the values 0..{own.levels} computes, and what sets it apart from a quantized ANN is how "
         "the hardware executes it, event by event."
     )
 
 
 def _not_measured(own: NetworkReport) -> str:
-    prices = [number for number in own.chip.numbers if number.name.startswith("prices.")]
-    if any(number.kind == "measured" for number in prices):
+    name, numbers = own.chip.name, own.chip.numbers
+    if fitted := [_plain(number.name) for number in numbers if number.source.startswith(FITTED)]:
+        return f"{', '.join(fitted)} of {name} came from a fit to measured joules; no other price was measured on it."
+    if any(number.kind == "measured" for number in numbers if number.name.startswith("prices.")):
         return ""
-    return f"No energy price of {own.chip.name} was measured on silicon: see the sources of the numbers."
+    return f"No energy price of {name} was measured on silicon: see the sources of the numbers."
+
+
+def _plain(number: str) -> str:
+    return number.removeprefix("prices.")
 
 
 def _other_chips(report: EnergyReport) -> str:

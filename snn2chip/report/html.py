@@ -9,6 +9,10 @@ from typing import Any
 
 from snn2chip.hw_models.results import NetworkReport, Range
 from snn2chip.report import plots, prices, side_by_side, tables
+from snn2chip.report.breakdown import where_it_goes
+from snn2chip.report.core_drawing import content
+from snn2chip.report.core_map import CoreMap
+from snn2chip.report.core_table import costliest
 from snn2chip.report.drawing import NARROW, WIDE, Format
 from snn2chip.report.energy_report import EnergyReport
 from snn2chip.report.environment import templates
@@ -17,12 +21,15 @@ from snn2chip.report.prices import Swing
 from snn2chip.report.stalls import detailed
 from snn2chip.report.summaries import multiplies_all, named, notes_of, one_per_chip, operations, price_kinds
 from snn2chip.report.tables import Sheet
+from snn2chip.report.timeline import shown, timeline_figure
 from snn2chip.report.tornado import tornado_figure, visible
 from snn2chip.report.units import UNKNOWN, count, factor, percent, quantity
 
 #: CSS pixels that a table may take (the page without its margins), and what a letter and the space between columns
 #: take there. Digits and letters of the usual fonts are narrower than this on average.
 _ROOM, _LETTER, _GAP = 960.0, 8.0, 19.2
+#: Chips that are drawn: a network on more of them would make the page large.
+_CHIPS_DRAWN = 8
 
 
 @dataclass(frozen=True)
@@ -43,9 +50,12 @@ def page(report: EnergyReport) -> str:
 
 def _content(report: EnergyReport) -> dict[str, Any]:
     own = report.own
+    cores = CoreMap.of(own)
     return {
         "report": report,
         "own": own,
+        "placed": cores.sentence if cores else "",
+        "map": content(cores, _CHIPS_DRAWN, own.cores) if cores else None,
         "chip": own.chip.name,
         "headline": headline(report),
         "findings": findings(report),
@@ -60,14 +70,15 @@ def _content(report: EnergyReport) -> dict[str, Any]:
 
 
 def _layer_sheets(own: NetworkReport) -> list[Sheet]:
-    first = (tables.layers(own), tables.memories(own), tables.structure(own), tables.actions(own))
-    return side_by_side.filled((*first, *detailed(own)))
+    first = (tables.layers(own), tables.memories(own), tables.memory_energy(own), tables.structure(own))
+    cores = costliest(own)
+    return side_by_side.filled((*first, tables.actions(own), *([cores] if cores else []), *detailed(own)))
 
 
 def _network_sheets(report: EnergyReport) -> list[Sheet]:
     others = (side_by_side.uncertainty(report), side_by_side.break_even(report), side_by_side.membrane(report))
     first = (tables.networks(report), side_by_side.costs(report), tables.activity(report), tables.energy(report))
-    return side_by_side.filled((*first, *others))
+    return side_by_side.filled((*first, where_it_goes(report), *others))
 
 
 def _fitting(*sheets: Sheet) -> list[Sheet]:
@@ -148,6 +159,26 @@ def _pictures(report: EnergyReport) -> Iterator[Picture]:
         "Baselines appear at the layers whose names they share.",
         f"Events by layer of {own.label}: " + _listing((row.name, count(row.events_out)) for row in own.layers),
         lambda form: plots.events_figure(report, form),
+    )
+    yield from _timeline(own)
+
+
+def _timeline(own: NetworkReport) -> Iterator[Picture]:
+    timing = own.detailed
+    if timing is None:
+        return
+    cores, steps = shown(timing)
+    drawn = f"The first {steps} of {len(timing.step_cycles)} steps. " if steps < len(timing.step_cycles) else ""
+    busiest = f"The {len(cores)} busiest of {len(timing.cores)} cores. " if len(cores) < len(timing.cores) else ""
+    rows = [
+        (f"core {row.core}", f"starved for {count(row.starved)} cycles") for row in timing.cores if row.core in cores
+    ]
+    yield _picture(
+        f"What the cores of {own.label} did when",
+        f"{busiest}{drawn}The first sample, alone on the chip. Upright lines part the steps: one ends for all when the "
+        "slowest core is done, and with the barrier. Starved: no message had come yet.",
+        "Cores over time: " + _listing(iter(rows)),
+        lambda form: timeline_figure(timing, form),
     )
 
 

@@ -26,6 +26,8 @@ Floats = NDArray[np.float64]
 #: What stands for the static power among the prices.
 STATIC = "static"
 COLUMNS = ("report", "joules")
+#: How the source of a fitted number begins.
+FITTED = "fitted to"
 _LARGEST_CSV = 1 << 20
 #: All sets of so many prices are tried out.
 _MOST = 12
@@ -218,14 +220,16 @@ def toml_text(found: Fit, name: str, parent: str, path: Path) -> str:
     power = [_number(STATIC, price, "mW", "power", key) for action, price in found.prices.items() if action == STATIC]
     how = f"fitted to {count} (largest residual {100 * worst:.1f} %)"
     scenario = f"{fitted} {how}; the rest as in {found.chip.name}"
+    note = f"{fitted}: fitted to measured joules. What is said of the prices of {found.chip.name} holds for the others."
     lines = [
         f"name = {_quoted(name)}",
         f"title = {_quoted(f'{found.chip.title}, fitted to measurements')}",
         f"inherits = {_quoted(parent)}",
         f"scenario = {_quoted(scenario)}",
+        f"notes = [{_quoted(note)}]",
         "",
         "[sources]",
-        f"{key} = {_quoted(f'fitted to {count}, {path.name}, sha256 {digest}')}",
+        f"{key} = {_quoted(f'{FITTED} {count}, {path.name}, sha256 {digest}')}",
         *(["", "[prices]", *prices] if prices else []),
         *(["", "[power]", *power] if power else []),
     ]

@@ -37,7 +37,8 @@ def costs(report: EnergyReport) -> Sheet:
 
 _COSTS = (
     "Energy with static power where the chip states one. Memory: weights, biases, thresholds and the state between "
-    "steps, as trained. Trained: from a checkpoint of its own. Derived: another network's, executed otherwise."
+    "steps, as trained. Trained: from a checkpoint of its own. Derived: another network's, executed otherwise. "
+    "Unknown: its artifact does not say how it was trained."
 )
 
 
@@ -65,7 +66,7 @@ def uncertainty(report: EnergyReport) -> Sheet:
 
 _UNCERTAIN = (
     "The number of the chip file that moves a dynamic energy, or its ratio to the first, most: at its two ends, all "
-    "others nominal. One that both networks of a ratio rest on moves on both sides. The JSON holds all of them."
+    "others nominal. One that both networks of a ratio rest on moves on both sides."
 )
 
 

@@ -183,6 +183,24 @@ def memories(network: NetworkReport) -> Sheet:
     return Sheet(title, ("layer",), headings, rows, totals=True)
 
 
+def memory_energy(network: NetworkReport) -> Sheet:
+    """Accesses to each memory of the network and their energy, where the chip file prices them by themselves."""
+    rows = tuple(
+        (
+            row.memory,
+            f"{row.word_bits} bit",
+            count(row.reads),
+            count(row.writes),
+            *(("-",) * len(ENERGY_COLUMNS) if row.energy is None else _joules(row.energy)),
+        )
+        for row in sorted(network.totals.memories, key=lambda row: (row.memory, row.word_bits))
+    )
+    title = f"Memories of {network.label}"
+    footnote = "Reads and writes in words. -: the accesses are priced within other actions, or not at all."
+    headings = ("reads", "writes", *ENERGY_COLUMNS)
+    return Sheet(title, ("memory", "word"), headings, rows, footnote=footnote)
+
+
 def actions(network: NetworkReport) -> Sheet:
     """How often each action is performed, and what it costs, the dearest first."""
     dearest = sorted(network.totals.actions, key=lambda row: (-row.energy.nominal, row.action))

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from snn2chip.report import side_by_side, tables
 from snn2chip.report.breakdown import where_it_goes
+from snn2chip.report.core_table import costliest
 from snn2chip.report.energy_report import EnergyReport
 from snn2chip.report.headline import cautions, findings, headline
 from snn2chip.report.stalls import detailed
@@ -56,6 +57,10 @@ def _sheets(report: EnergyReport, width: int) -> Iterator[Sheet]:
         yield from _fitting(sheet, width)
     yield from _fitting(tables.layers(report.own, named=width >= _WIDE), width)
     yield from _fitting(tables.memories(report.own), width)
+    if any(row.energy is not None for row in report.own.totals.memories):
+        yield from _fitting(tables.memory_energy(report.own), width)
+    if cores := costliest(report.own):
+        yield from _fitting(cores, width)
     for sheet in side_by_side.filled(detailed(report.own)):
         yield from _fitting(sheet, width)
 

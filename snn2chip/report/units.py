@@ -10,28 +10,42 @@ _PREFIXES = {-18: "a", -15: "f", -12: "p", -9: "n", -6: "µ", -3: "m", 0: "", 3:
 UNKNOWN = "n/a"
 #: Of a percentage, behind the point.
 _MOST_DIGITS = 6
+#: Significant digits of a figure, and the most that two of them are given so that they read differently.
+_DIGITS, _MOST_APART = 3, 9
 
 
-def quantity(value: float | None, unit: str) -> str:
+def quantity(value: float | None, unit: str, digits: int = _DIGITS) -> str:
     """``4.2e-7, "J"`` as ``420 nJ``."""
     if value is None:
         return UNKNOWN
     if value == 0:
         return f"0 {unit}"
-    mantissa, power = _scientific(value)
+    mantissa, power = _scientific(value, digits)
     group = power // 3 * 3
     if group not in _PREFIXES:
-        return f"{value:.2e} {unit}"
-    return f"{_fixed(mantissa, power - group)} {_PREFIXES[group]}{unit}"
+        return f"{value:.{digits - 1}e} {unit}"
+    return f"{_fixed(mantissa, power - group, digits)} {_PREFIXES[group]}{unit}"
 
 
-def count(value: float | None) -> str:
+def count(value: float | None, digits: int = _DIGITS) -> str:
     """``12345.6`` as ``12.3 k``; whole numbers below a thousand stay whole, and no prefix makes a count smaller."""
     if value is None:
         return UNKNOWN
     if abs(value) < 1000 and value == int(value):
         return str(int(value))
-    return f"{value:.3g}" if abs(value) < 1 else quantity(value, "").rstrip()
+    return f"{value:.{digits}g}" if abs(value) < 1 else quantity(value, "", digits).rstrip()
+
+
+def apart(before: float | None, after: float | None, unit: str) -> tuple[str, str]:
+    """Two figures with as many digits as it takes to tell them apart: ``139.2 nJ`` and ``138.8 nJ``.
+
+    They are counts where there is no unit. Equal figures, and those that differ by less than a billionth, read alike.
+    """
+    for digits in range(_DIGITS, _MOST_APART + 1):
+        found = [quantity(value, unit, digits) if unit else count(value, digits) for value in (before, after)]
+        if before == after or found[0] != found[1]:
+            break
+    return found[0], found[1]
 
 
 def factor(value: float | None) -> str:
@@ -81,11 +95,11 @@ def change(before: float, after: float) -> str:
     return f"{100 * (after / before - 1):+.3g} %" if before else "from zero"
 
 
-def _scientific(value: float) -> tuple[float, int]:
-    """Mantissa and power of ten AFTER rounding to three digits, so that 999.9 becomes 1.00e3 and not 1000e0."""
-    mantissa, power = f"{value:.2e}".split("e")
+def _scientific(value: float, digits: int = _DIGITS) -> tuple[float, int]:
+    """Mantissa and power of ten AFTER rounding to so many digits, so that 999.9 becomes 1.00e3 and not 1000e0."""
+    mantissa, power = f"{value:.{digits - 1}e}".split("e")
     return float(mantissa), int(power)
 
 
-def _fixed(mantissa: float, shift: int) -> str:
-    return f"{mantissa * 10.0**shift:.{max(0, 2 - shift)}f}"
+def _fixed(mantissa: float, shift: int, digits: int = _DIGITS) -> str:
+    return f"{mantissa * 10.0**shift:.{max(0, digits - 1 - shift)}f}"

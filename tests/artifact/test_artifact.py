@@ -5,11 +5,13 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -218,3 +220,10 @@ def test_inputs_without_x_or_with_too_few_classes(tmp_path: Path) -> None:
     np.savez(path, x=np.zeros((3, 1)), y=np.zeros(2))
     with pytest.raises(UserError, match="one class each"):
         artifact.read_samples(path)
+
+
+@pytest.mark.parametrize("x", [np.zeros((2, 1, 4, 4), complex), np.array(["a", "b"]), np.zeros(2, "V3")])
+def test_inputs_that_are_no_real_numbers(tmp_path: Path, x: Any) -> None:
+    np.savez(tmp_path / "x.npz", x=x)
+    with pytest.raises(UserError, match=rf"x\.npz: its x holds {re.escape(str(x.dtype))}, no real numbers: give uint8"):
+        artifact.read_samples(tmp_path / "x.npz")

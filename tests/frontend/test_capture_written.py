@@ -265,3 +265,20 @@ def test_padding_that_is_no_zero_names_the_layer() -> None:
     model = nn.Sequential(nn.Conv2d(1, 2, 3, padding=1, padding_mode="circular"), nn.Flatten())
     with pytest.raises(UserError, match=r"module '0' \(Conv2d\): padding in mode 'circular' is not supported"):
         frontend.capture(model, (1, 4, 4), 5, steps=1)
+
+
+def quantized(self: Any, x: Tensor) -> Any:
+    return self.head(torch.clamp(torch.floor(self.first(x) / 0.5), 0, 3))
+
+
+def remembering(self: Any, x: Tensor) -> Any:
+    self.v = self.first(x) if self.v is None else self.v + self.first(x)
+    return self.head((self.v >= 0.5).float())
+
+
+def test_what_keeps_nothing_runs_one_step() -> None:
+    """A quantized activation is a neuron that is asked once; with a memory, T has to be said."""
+    graph = frontend.capture(network(quantized), (4,), 5)
+    assert (graph.steps, graph.digest) == (1, frontend.capture(network(quantized), (4,), 5, steps=1).digest)
+    with pytest.raises(UserError, match=r"say how many steps it runs"):
+        frontend.capture(network(remembering), (4,), 5)

@@ -153,6 +153,10 @@ def test_weights_that_are_not_finite_are_named(tmp_path: Path, value: float) -> 
         ({"arch_kwargs": SMALL | {"width": 5}}, "weights do not fit"),
         ({"arch_kwargs": 7}, "arch_kwargs are no dictionary"),
         ({"input_shape": "wide"}, "malformed"),
+        ({"input_shape": {1: 0, 8: 0, 9: 0}}, "'input_shape' or 'input_largest' is malformed, no whole numbers"),
+        ({"input_shape": "188"}, "'input_shape' or 'input_largest' is malformed, no whole numbers"),
+        ({"input_shape": [1, 8.9, 8]}, "'input_shape' or 'input_largest' is malformed, no whole numbers"),
+        ({"input_largest": 15.5}, "'input_shape' or 'input_largest' is malformed, no whole numbers"),
         ({"state_dict": {}}, "not a dictionary of tensors"),
         ({"state_dict": {"head.weight": 3}}, "not a dictionary of tensors"),
     ],
@@ -160,6 +164,36 @@ def test_weights_that_are_not_finite_are_named(tmp_path: Path, value: float) -> 
 def test_malformed_content(tmp_path: Path, changes: dict[str, Any], sentence: str) -> None:
     with pytest.raises(UserError, match=rf"model\.pt: .*{sentence}"):
         frontend.read(edited(tmp_path, **changes))
+
+
+def with_head(tmp_path: Path, change: Callable[[Tensor], Tensor]) -> Path:
+    """A file whose network's last weights went through `change`."""
+    state = nn.build("resnet", SMALL).state_dict()
+    return edited(tmp_path, state_dict=state | {"head.weight": change(state["head.weight"])})
+
+
+@pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.float8_e5m2, torch.uint16, torch.int8])
+def test_weights_of_uncommon_types_are_read_as_the_numbers_that_they_are(tmp_path: Path, dtype: torch.dtype) -> None:
+    weights = torch.arange(12).reshape(3, 4).to(dtype)
+    read = frontend.read(with_head(tmp_path, lambda _: weights)).model.state_dict()["head.weight"]
+    torch.testing.assert_close(read, weights.to(torch.float32), rtol=0, atol=0)
+
+
+def test_weights_that_are_no_numbers_of_their_own_are_named(tmp_path: Path) -> None:
+    """Two values of 4 bits lie in each element."""
+    path = with_head(tmp_path, lambda weight: weight.to(torch.uint8).view(torch.float4_e2m1fn_x2))
+    with pytest.raises(
+        UserError, match=r"tensor 'head\.weight' is of type torch\.float4_e2m1fn_x2: save it as float32"
+    ):
+        frontend.read(path)
+
+
+def test_of_two_tensors_for_one_weight_neither_is_lost(tmp_path: Path) -> None:
+    """`torch.compile` puts a prefix in front of a name; without it, two names are the same."""
+    state = nn.build("resnet", SMALL).state_dict()
+    path = edited(tmp_path, state_dict=state | {"_orig_mod.head.weight": state["head.weight"] + 1})
+    with pytest.raises(UserError, match=r"lacks '_orig_mod\.head\.weight'"):
+        frontend.read(path)
 
 
 def test_what_the_file_asks_for_is_not_allocated_before_it_fits(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import torch
 from torch import nn
 
 from snn2chip import artifact, cli, frontend, interpreter
+from snn2chip.errors import UserError
 
 MODELS = """
 from torch import nn
@@ -106,3 +108,34 @@ def test_allow_pickle_says_what_it_risks(folder: Path, capsys: pytest.CaptureFix
     shown = capsys.readouterr()
     assert "runs whatever code the file holds, with your rights" in shown.err
     assert "Linear" in shown.out
+
+
+@pytest.mark.parametrize(
+    "given", [["--input-shape", "1,8,8"], ["--arch-kw", "width=4"], ["--steps", "2"], ["--dt", "1"]]
+)
+def test_an_artifact_takes_none_of_the_options(
+    folder: Path, capsys: pytest.CaptureFixture[str], given: list[str]
+) -> None:
+    (folder / "artifact").mkdir(exist_ok=True)
+    for command in (["inspect"], ["sweep", "--out", str(folder / "store")]):
+        assert cli.main([*command, str(folder / "artifact"), *given]) == 2
+        assert f"{given[0]}: {folder / 'artifact'} is an artifact, which says that itself" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed, np.save])
+def test_arrays_are_no_model(tmp_path: Path, capsys: pytest.CaptureFixture[str], save: Any) -> None:
+    path = tmp_path / ("x.npy" if save is np.save else "x.npz")
+    save(path, *([np.zeros(3)] if save is np.save else []), **({} if save is np.save else {"images": np.zeros(3)}))
+    assert cli.main(["inspect", str(path)]) == 2
+    held = "" if save is np.save else " (images)"
+    assert f"{path}: these are NumPy arrays{held} and no model: give the file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "shape", [{1: 2, 8: 3, 9: 4}, True, (True, 8, 8), 5, "188", (1.0, 8, 8), (1, 8), (0, 8, 8), b"188"]
+)
+def test_a_shape_is_one_or_three_whole_numbers(tmp_path: Path, shape: Any) -> None:
+    with pytest.raises(UserError, match=r"^--input-shape .*: give C,H,W or F, each at least 1"):
+        frontend.ImportOptions(input_shape=shape)
+    with pytest.raises(UserError, match=r"^input_shape .*: give C,H,W or F, each at least 1"):
+        frontend.capture(nn.Linear(8, 3), shape)

@@ -99,8 +99,9 @@ def test_outputs_that_cannot_be(own: str, tmp_path: Path, capsys: pytest.Capture
     assert "no place for the BibTeX" in refused(capsys, own, "--latex", "-")
     same = str(tmp_path / "one")
     assert f"--csv {same}: that is the file of --json" in refused(capsys, own, "--json", same, "--csv", same)
-    clash = str(tmp_path / "one.bib")
-    assert "that is the file of --latex" in refused(capsys, own, "--latex", clash)
+    assert "--latex one.txt: a LaTeX file is called something.tex" in refused(capsys, own, "--latex", "one.txt")
+    text, bibliography = str(tmp_path / "one.tex"), str(tmp_path / "one.bib")
+    assert "BibTeX of --latex" in refused(capsys, own, "--latex", text, "--csv", bibliography)
 
 
 def test_what_is_not_there_is_said_at_once(own: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,20 @@ import pytest
 
 from snn2chip import artifact, cli
 from snn2chip.errors import UserError
+from snn2chip.hw_models import simulate
 from snn2chip.hw_models.chip import load_chip
 from snn2chip.hw_models.fitting import UNITS, fit
 from snn2chip.hw_models.needs import LIMITS
+from snn2chip.report import EnergyReport, html
+from snn2chip.report.core_drawing import Shade, every_core, shades
 from snn2chip.report.core_map import NAMES, CoreMap
+from snn2chip.report.core_table import costliest
 from snn2chip.report.cores import percent, text
 from snn2chip.report.cores_page import page
-from tests.hw.networks import chain, residual, unit
+from snn2chip.report.drawing import NARROW
+from snn2chip.report.timeline import shown, timeline_figure
+from snn2chip.report.units import count, quantity
+from tests.hw.networks import chain, images, residual, unit
 
 
 @pytest.fixture
@@ -88,6 +96,80 @@ def test_the_page_says_every_need_in_words(spread: CoreMap) -> None:
     assert drawn.count("<title>core ") == 3
     assert drawn == page(spread, "<chain>")
     assert not re.search(r"(src|href)=\"(?!data:)", drawn)
+
+
+def test_every_core_stands_in_numbers_for_who_cannot_point(spread: CoreMap, tmp_path: Path) -> None:
+    sheet = every_core(spread)
+    assert sheet.names == ("core", "layer", "tile")
+    assert sheet.numbers == ("neurons (of 2)", "synapses (of 1 MiB)")
+    assert sheet.rows[1] == ("1", "hidden", "0,0", "2 (100 %)", "12 bit (0 %)")
+    assert [row[2] for row in sheet.rows] == ["0,0", "0,0", "0,1"]
+    chip = unit(tmp_path, limits__neurons_per_core="1", structure__cores="4", structure__tile_columns="2")
+    several = every_core(CoreMap.read(fit(chain(), chip), "fit.json"))
+    assert (several.names, several.rows[-1][:4]) == (("core", "layer", "chip", "tile"), ("4", "out", "1", "0,0"))
+    assert all(f"<td>{row[-1]}</td>" in page(spread, "x").replace(' class="number"', "") for row in sheet.rows)
+
+
+@pytest.fixture
+def report(tmp_path: Path) -> EnergyReport:
+    """5 neurons on a chip of one core each, timed in detail."""
+    chip, graph = unit(tmp_path, limits__neurons_per_core="1", structure__cores="1"), chain()
+    return EnergyReport((simulate(graph, images(graph), None, chip, timing="detailed"),))
+
+
+def test_a_report_shows_where_its_network_lies(report: EnergyReport) -> None:
+    drawn = html.page(report)
+    assert "5 of 5 cores on 5 chips &#39;variant&#39;, default placement." in drawn
+    assert drawn.count('aria-label="chip ') == drawn.count("<title>core ") == 3 * 5  # by need, energy and work
+    assert re.findall(r"Chip 4: [^<]*</p>", drawn) == [
+        "Chip 4: what each core needs of what it has</p>",
+        "Chip 4: dynamic energy of each core</p>",
+        "Chip 4: cycles that each core works</p>",
+    ]
+    array = replace(report.own, placement=None, cores=None)
+    assert "lies on the chip" not in html.page(EnergyReport((array,)))
+
+
+def test_the_darkest_core_has_most(report: EnergyReport) -> None:
+    did = report.own.cores
+    assert did is not None
+    cores = CoreMap.of(report.own)
+    assert cores is not None
+    energy, work = shades(did)
+    dearest = max(range(5), key=lambda core: did.energy[core].nominal)
+    assert [energy.strength(core) for core in cores.cores if core.number == dearest] == [1.0]
+    assert all(0.0 <= shade.strength(core) <= 1.0 for shade in (energy, work) for core in cores.cores)
+    assert energy.words[dearest] == quantity(did.energy[dearest].nominal, "J")
+    assert Shade("nothing", [0.0] * 5, [""] * 5).strength(cores.cores[0]) == 0.0
+
+
+def test_the_costliest_cores_stand_in_a_table(report: EnergyReport) -> None:
+    sheet, did = costliest(report.own), report.own.cores
+    assert sheet is not None
+    assert did is not None
+    order = sorted(range(5), key=lambda core: (-did.energy[core].nominal, core))
+    assert [row[0] for row in sheet.rows] == list(map(str, order))
+    place = order[0]
+    assert sheet.rows[0][2:4] == (str(place), "0,0")  # a chip each
+    assert sheet.rows[0][-2] == quantity(did.energy[place].nominal, "J")
+    assert sheet.rows[0][-3] == count(sum(did.cycles[place]))
+    assert costliest(replace(report.own, placement=None, cores=None)) is None
+
+
+def test_a_timeline_of_the_busiest_cores(report: EnergyReport) -> None:
+    timing = report.own.detailed
+    assert timing is not None
+    cores, steps = shown(timing)
+    assert (cores, steps) == ([0, 1, 2, 3, 4], len(timing.step_cycles))
+    figure = timeline_figure(timing, NARROW)
+    assert figure == timeline_figure(timing, NARROW)
+    assert figure.count("<!-- core ") == 5
+    assert all(f"<!-- {phase} -->" in figure for phase in ("taking in", "starved", "updating", "sending"))
+    many = replace(timing, step_cycles=(1.0,) * 1000, cores=timing.cores * 8)
+    assert len(shown(many)[0]) == 16
+    assert 1 <= shown(many)[1] < 1000
+    assert "The first" in html.page(EnergyReport((replace(report.own, detailed=many),)))
+    assert "did when" not in html.page(EnergyReport((replace(report.own, detailed=None),)))
 
 
 def test_what_has_no_cores_says_why() -> None:

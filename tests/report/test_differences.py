@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from snn2chip.hw_models.detailed.results import DetailedTiming
 from snn2chip.report import EnergyReport, compare
 from snn2chip.report.ratios import compare_networks
 from snn2chip.report.units import factor_range
@@ -98,3 +99,26 @@ def test_reports_with_the_same_figures_need_not_say_the_same() -> None:
     before = network("own")
     text = compare(EnergyReport((before,)), EnergyReport((replace(before, notes=("Other notes.",)),)))
     assert text.splitlines() == ["own", "  the same figures, but not the same notes: see the JSON of both"]
+
+
+def test_timing_and_placement_are_named() -> None:
+    before = replace(network("own"), placement={"arrangement": "default"})
+    timing = DetailedTiming(2.0, 1.0, 2.0, 2.0, 2.0, 1.0, 0.0, (2.0,), (), (), (), ())
+    after = replace(before, placement={"arrangement": "optimised"}, detailed=timing)
+    lines = compare(EnergyReport((before,)), EnergyReport((after,))).splitlines()
+    assert lines == ["own", "  timing: summary -> detailed", "  placement: default -> optimised"]
+    array = replace(before, placement=None)
+    text = compare(EnergyReport((before,)), EnergyReport((array,)))
+    assert "  placement: default -> none, for the model has no cores" in text
+
+
+def test_a_small_change_can_be_read_from_the_figures() -> None:
+    before = network("own")
+    after = replace(before, latency=replace(before.latency, seconds=4.0004e-5))
+    lines = compare(EnergyReport((before,)), EnergyReport((after,))).splitlines()
+    assert lines == ["own", "  latency: 40.000 µs -> 40.004 µs (+0.01 %)"]
+
+
+def test_a_label_that_names_its_chip_is_not_followed_by_it() -> None:
+    text = compare(EnergyReport((network("own"),)), EnergyReport((network("own"), network("own on loihi2"))))
+    assert text == "only in the second report: own on loihi2"

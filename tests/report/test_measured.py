@@ -15,6 +15,7 @@ from snn2chip.hw_models import load_chip, simulate
 from snn2chip.hw_models.chip import Chip
 from snn2chip.hw_models.results import NetworkReport
 from snn2chip.report import EnergyReport
+from snn2chip.report.headline import cautions
 from snn2chip.report.measured import fit, non_negative, read_measurements
 from tests.hw.networks import chain, fading, graded_skip, images, residual
 from tests.hw.networks import unit as unit_with
@@ -52,7 +53,7 @@ def test_true_prices_are_found(networks: list[NetworkReport], tmp_path: Path) ->
     found = fit(chip, measurements, list(TRUE))
     for name, factor in TRUE.items():
         price = found.prices[name]
-        assert (price.low, price.nominal, price.high) == pytest.approx([factor * 1e-12] * 3)
+        assert (price.low, price.nominal, price.high) == pytest.approx([factor * 1e-12] * 3, rel=1e-9, abs=0)
     assert found.residuals == pytest.approx([0.0] * len(networks), abs=1e-9)
     assert found.before == tuple(network.energy.total.nominal for network in networks)
 
@@ -62,7 +63,7 @@ def test_the_static_power_is_one_of_them(networks: list[NetworkReport], tmp_path
     path = written(tmp_path, networks, [truth(network, static=2.5) for network in networks])
     found = fit(chip, read_measurements(path, chip), [*TRUE, "static"])
     assert found.prices["static"].nominal == pytest.approx(2.5e-3)
-    assert found.prices["message"].nominal == pytest.approx(0.25e-12)
+    assert found.prices["message"].nominal == pytest.approx(0.25e-12, rel=1e-9, abs=0)
 
 
 def test_the_static_power_is_that_of_one_chip(tmp_path: Path) -> None:
@@ -101,7 +102,14 @@ def test_the_command_writes_a_chip_that_gives_the_measured_joules(
     assert price.kind == "derived"
     assert "fitted to 5 measured networks, measured.csv, sha256 " in price.source
     again = simulate(residual(), images(residual()), None, mine)
-    assert again.energy.total.nominal == pytest.approx(truth(networks[2]), rel=1e-5)
+    own_note = (
+        "synaptic_operation, message: fitted to measured joules. What is said of the prices of unit holds for the"
+    )
+    assert any(note.startswith(own_note) for note in again.notes)
+    said = " ".join(cautions(EnergyReport((again,))))
+    assert "message, synaptic_operation of mine came from a fit to measured joules" in said
+    assert "No energy price" not in said
+    assert again.energy.total.nominal == pytest.approx(truth(networks[2]), rel=1e-5, abs=0)
     child = tmp_path / "below" / "child.toml"
     child.parent.mkdir()
     again_written = written(child.parent, [again], [again.energy.total.nominal * 2])

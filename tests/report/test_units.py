@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from snn2chip.hw_models.results import Range
-from snn2chip.report.units import change, count, factor, factor_range, percent, points, quantity, quantity_range
+from snn2chip.report.units import apart, change, count, factor, factor_range, percent, points, quantity, quantity_range
 
 
 @pytest.mark.parametrize(
@@ -54,3 +54,13 @@ def test_shares_and_changes() -> None:
     assert change(0.0, 1.5) == "from zero"
     assert change(1.5, 1.5) == "same"
     assert percent(None) == points(None) == count(None) == factor(None) == "n/a"
+
+
+def test_figures_that_differ_are_told_apart() -> None:
+    assert apart(1.392e-7, 1.388e-7, "J") == ("139.2 nJ", "138.8 nJ")
+    assert apart(1.0e-7, 2.0e-7, "J") == ("100 nJ", "200 nJ")
+    assert apart(1234567.0, 1234568.0, "") == ("1.234567 M", "1.234568 M")
+    assert apart(0.12345, 0.12346, "") == ("0.12345", "0.12346")
+    assert apart(1.5e-9, 1.5e-9, "J") == ("1.50 nJ", "1.50 nJ")
+    assert apart(None, 1.0, "J") == ("n/a", "1.00 J")
+    assert apart(1.0, 1.0 + 1e-12, "J") == ("1.00000000 J", "1.00000000 J")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from snn2chip.errors import UserError
@@ -58,6 +58,15 @@ def read_member(path: Path | str, archive: zipfile.ZipFile, name: str) -> bytes:
         raise UserError(f"{path}: its member {name!r} is damaged ({error}): save the model again") from None
 
 
+def arrays(path: str, names: Sequence[str] = ()) -> str:
+    """What to say of a file of NumPy arrays, those of `names`, that was given as a model."""
+    held = f" ({', '.join(name.removesuffix('.npy')[:40] for name in names[:4])})" if names else ""
+    return (
+        f"{path}: these are NumPy arrays{held} and no model: give the file of the network, and inputs by --input or "
+        "--calibration"
+    )
+
+
 def packed(members: Mapping[str, bytes]) -> io.BytesIO:
     """A new archive of these members, for PyTorch: its own reader may find another table of contents than zipfile's."""
     buffer = io.BytesIO()
@@ -71,6 +80,8 @@ def packed(members: Mapping[str, bytes]) -> io.BytesIO:
 def _check(path: str, members: list[zipfile.ZipInfo], size: int) -> None:
     if not members or len(members) > MOST_MEMBERS:
         raise UserError(f"{path}: it has {len(members)} members, so it is no PyTorch checkpoint: save the model again")
+    if all(member.filename.endswith(".npy") for member in members):
+        raise UserError(arrays(path, [member.filename for member in members]))
     if any(member.filename.count("/") == 1 and member.filename.endswith("/constants.pkl") for member in members):
         raise UserError(
             f"{path}: this is TorchScript, which holds code and is deprecated: save the model's state_dict() with "

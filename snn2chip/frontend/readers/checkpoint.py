@@ -61,7 +61,7 @@ def from_content(path: Path, content: Mapping[str, Any]) -> Checkpoint:
     """The network that a file describes by the names of `snn2chip.nn`, never by those of somebody's code."""
     try:
         arch, arch_kwargs, weights = content["arch"], content["arch_kwargs"], content["state_dict"]
-        input_shape, largest = tuple(map(index, content["input_shape"])), index(content.get("input_largest", 255))
+        input_shape, largest = _shape(content["input_shape"]), index(content.get("input_largest", 255))
     except KeyError as error:
         raise UserError(f"{path}: the checkpoint lacks its {error}: save it again with nn.save") from None
     except (TypeError, ValueError, RuntimeError):
@@ -78,6 +78,12 @@ def from_content(path: Path, content: Mapping[str, Any]) -> Checkpoint:
     model = state.load(path, network, state.plain(path, weights), arch)
     metadata = {str(key): plain_json(path, key, value) for key, value in content.items() if key not in _KNOWN}
     return Checkpoint(path, model, input_shape, largest, metadata)
+
+
+def _shape(shape: Any) -> tuple[int, ...]:
+    if isinstance(shape, Mapping):  # its keys would pass for sizes
+        raise TypeError
+    return tuple(map(index, shape))
 
 
 def foreign(path: Path, content: Any) -> str:

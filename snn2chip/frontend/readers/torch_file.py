@@ -14,10 +14,11 @@ import torch
 
 from snn2chip.errors import UserError
 from snn2chip.files import check_regular
-from snn2chip.frontend.readers.archive import MOST_BYTES, open_archive, open_nested, packed, read_member
+from snn2chip.frontend.readers.archive import MOST_BYTES, arrays, open_archive, open_nested, packed, read_member
 from snn2chip.user_code import current_folder_importable
 
 ZIP_SIGNATURE = b"PK\x03\x04"
+_NUMPY_SIGNATURE = b"\x93NUMPY"
 #: A pickle describes tensors; their values are members of their own.
 MOST_PICKLE_BYTES = 2**26
 #: What the pickle of a checkpoint may name. ``weights_only=True`` allows more, such as ``bytearray(10**12)``.
@@ -78,6 +79,8 @@ def _not_a_zip(path: Path, signature: bytes) -> str:
             f"{path}: refused, because it holds pickled objects outside an archive, as PyTorch wrote them before 1.6: "
             "load it where you trust it and save its state_dict() again with torch.save"
         )
+    if signature.startswith(_NUMPY_SIGNATURE):
+        return arrays(str(path))
     return f"{path}: this is not a PyTorch checkpoint, or it is damaged: give a .pt, .pt2, .safetensors, .nir or .net"
 
 
