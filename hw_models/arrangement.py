@@ -4,7 +4,8 @@ Cutting a network into cores stays as it is: only the places of the cores change
 Placing communicating cores on a mesh is a quadratic assignment problem (Koopmans and Beckmann, Econometrica 25, 1957),
 which no method solves exactly at this size: two starts are improved by exchanging pairs, single cores and then whole
 tiles, until no exchange saves anything. The better one is shaken and improved again a few times (iterated local
-search). The same input gives the same arrangement.
+search). Where there are too many cores for a number per pair, cores lie row by row or column by column, whichever is
+better, and single ones are exchanged (`snn2chip.hw_models.swaps`). The same input gives the same arrangement.
 """
 
 from __future__ import annotations
@@ -14,30 +15,33 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy as np
-from numpy.typing import NDArray
 
 from snn2chip.errors import UserError
-from snn2chip.graph import Array, Region
+from snn2chip.graph import Array
+from snn2chip.hw_models.flows import Floats, Flow, Ints, flows_of, links_crossed
 from snn2chip.hw_models.placement import Placement, Slot, seats
-from snn2chip.hw_models.traffic import alike
-from snn2chip.lowering import Projection, Role
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-
-#: How cores can be arranged.
+#: How cores can be arranged; ``fastest`` is the one of the two that detailed timing finds to be faster.
 ARRANGEMENTS = ("default", "optimised")
+FASTEST = "fastest"
 #: How often the best arrangement is shaken, the share of its cores that is moved then, and the seed of what is moved.
 _SHAKES, _SHAKEN, _SEED = 32, 0.2, 0
 #: Arrangements of more cores than these are not shaken: every shake takes about a second where there are a thousand.
 _FEW_ENOUGH_TO_SHAKE = 256
-#: The search keeps a number for every pair of cores, and takes time with more than their square.
+#: The first search keeps a number for every pair of cores, and takes time with more than their square.
 _MOST_CORES = 2048
+#: Beyond: passes over all cores at most, and how many tiles around a place partners for an exchange are looked for.
+_PASSES, _REACH = 12, 2
 
 
-def check_arrangement(name: str) -> None:
-    """UserError where there is no such arrangement."""
-    if name not in ARRANGEMENTS:
+def check_arrangement(name: str, detailed: bool = False) -> None:
+    """UserError where there is no such arrangement, or the fastest is asked for without `detailed` timing."""
+    if name == FASTEST and not detailed:
+        raise UserError(
+            "placement 'fastest' compares placements by detailed timing: simulate with --timing detailed, or ask for "
+            "'optimised'"
+        )
+    if name not in (*ARRANGEMENTS, FASTEST):
         raise UserError(f"placement {name!r} is unknown: give {' or '.join(map(repr, ARRANGEMENTS))}")
 
 
@@ -54,15 +58,12 @@ def optimised(placement: Placement, events: Mapping[str, Array] | None = None) -
 
     Args:
         events: per population, how often each neuron fires ``[*shape]``; None: every neuron equally often.
-    Raises: UserError where there are too many cores to search.
     """
+    flows = flows_of(placement, events)
     if placement.cores > _MOST_CORES:
-        raise UserError(
-            f"an optimised placement is searched for up to {_MOST_CORES} cores, and this network takes "
-            f"{placement.cores}: use the default one"
-        )
+        return _optimised_without_pairs(placement, flows)
     board = _board(placement)
-    flow, entering = messages(placement, events)
+    flow, entering = messages(placement.cores, flows)
     spare = len(board.home) - len(flow)  # empty seats on tiles in use, which cores may be moved to
     traffic = _Traffic(np.pad(flow + flow.T, (0, spare)), np.pad(entering, (0, spare)))
     found = min(
@@ -78,31 +79,40 @@ def optimised(placement: Placement, events: Mapping[str, Array] | None = None) -
     return replace(placement, slots=slots, arrangement="optimised")
 
 
-def messages(placement: Placement, events: Mapping[str, Array] | None = None) -> tuple[Floats, Floats]:
+def messages(cores: int, flows: tuple[Flow, ...]) -> tuple[Floats, Floats]:
     """Messages between cores ``[cores, cores]`` (from row to column) and from the input to each core ``[cores]``."""
-    flow, entering = np.zeros((placement.cores, placement.cores)), np.zeros(placement.cores)
-    for population in placement.network.populations:
-        for projection in population.projections:
-            source = placement.network[projection.source]
-            sent = np.ones(source.shape, np.int64) if events is None else events[source.name]
-            for slots in alike(placement, projection):
-                reached = sent * (projection.fan_out(slots[0].region) > 0)
-                targets = [slot.index for slot in slots]
-                if source.role is Role.INPUT:
-                    entering[targets] += float(reached.sum())
-                else:
-                    _add_flow(flow, placement, projection, reached, targets)
+    flow, entering = np.zeros((cores, cores)), np.zeros(cores)
+    for each in flows:
+        if each.enters:
+            entering[each.targets] += each.sent
+        else:
+            flow[np.ix_(each.sources, each.targets)] += each.sent[:, None]
     return flow, entering
 
 
-def _add_flow(flow: Floats, placement: Placement, projection: Projection, reached: Array, targets: list[int]) -> None:
-    for home in placement.slots[projection.source]:
-        flow[home.index, targets] += float(_inside(reached, home.region).sum())
+def _optimised_without_pairs(placement: Placement, flows: tuple[Flow, ...]) -> Placement:
+    from snn2chip.hw_models.swaps import improved  # the compiler takes a second to import
+
+    width, cores = placement.chip.count("structure.tile_columns"), placement.cores
+    every = np.array([*islice(seats(placement.chip), placement.chips * placement.cores_per_chip)], np.int64)[:, 2:]
+    _, tile = np.unique(every, axis=0, return_inverse=True)
+    places = every[np.isin(tile, tile[:cores])]
+    by_column = places[np.lexsort((places[:, 1], places[:, 0]))]
+
+    def crossed(order: Ints) -> float:
+        return links_crossed(flows, order[:cores], width)
+
+    found = improved(flows, min((places, by_column), key=crossed), width, (_PASSES, _REACH))
+    found = min((places, found), key=crossed)
+    slots = {
+        name: tuple(_at(slot, int(found[slot.index, 0]), int(found[slot.index, 1]), width) for slot in held)
+        for name, held in placement.slots.items()
+    }
+    return replace(placement, slots=slots, arrangement="optimised")
 
 
-def _inside(values: Array, region: Region) -> Array:
-    channels = values[region.channels.start : region.channels.stop]
-    return channels if values.ndim == 1 else channels[:, region.rows.start : region.rows.stop]
+def _at(slot: Slot, x: int, y: int, tile_columns: int) -> Slot:
+    return replace(slot, chip=x // tile_columns, x=x, y=y)
 
 
 @dataclass(frozen=True)

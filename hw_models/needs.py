@@ -8,10 +8,13 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from snn2chip.graph import Array, Region, Shape
+from snn2chip.graph import Region, Shape
 from snn2chip.hw_models.chip import Chip
 from snn2chip.lowering import Network, Population, Projection
+
+Ints = NDArray[np.int64]
 
 #: The limits that a chip file may state, as ``section.key``; each is the need of one core.
 LIMITS: Mapping[str, str] = {
@@ -45,100 +48,134 @@ class Needs:
     chip: Chip
     targets: Mapping[str, tuple[Region, ...]]
     weight_bits: int | None = None
-    _counted: dict[Any, int] = field(default_factory=dict)
+    _counted: dict[Any, Ints] = field(default_factory=dict)
 
     def of(self, limit: str, region: Region) -> int:
         return self.worst(limit, [region.channels], [region.rows])
 
     def worst(self, limit: str, channels: Sequence[range], rows: Sequence[range]) -> int:
         """The largest need of any region of the grid of `channels` and `rows`."""
-        if limit == "axons_out_per_core":
-            return self._axons_out(channels, rows)
-        if limit == "axons_in_per_core":
-            dense = all(projection.is_dense for projection in self.population.projections)
-            return max(
-                self._axons_in(Region(part, row)) for part in (channels[:1] if dense else channels) for row in rows
-            )
-        if not self._largest_needs_most(limit):
-            return max(self._bits(limit, Region(part, row)) for part in channels for row in rows)
-        largest = Region(max(channels, key=len), max(rows, key=len))
-        return self.neurons(largest) if limit == "neurons_per_core" else self._bits(limit, largest)
+        return int(self.grid(limit, channels, rows).max())
 
-    def _largest_needs_most(self, limit: str) -> bool:
-        """Whether size alone says what a region needs, wherever it lies."""
-        waits = any(projection.delay for projection in self.population.projections)
-        if limit in ("delay_bits_per_core", "memory_bits_per_core") and waits:
-            return False
-        return limit in ("neurons_per_core", "state_bits_per_core") or self._shares_weights
-
-    def _bits(self, limit: str, region: Region) -> int:
-        memories = {
-            "synapse_bits_per_core": self.synapse_bits,
-            "state_bits_per_core": self.state_bits,
-            "delay_bits_per_core": self.delay_bits,
+    def grid(self, limit: str, channels: Sequence[range], rows: Sequence[range]) -> Ints:
+        """The need of every region of the grid: int64 ``[channels, rows]``."""
+        needs = {
+            "neurons_per_core": self._neurons,
+            "axons_in_per_core": self._axons_in,
+            "axons_out_per_core": self._axons_out,
+            "synapse_bits_per_core": self._synapse_bits,
+            "state_bits_per_core": self._state_bits,
+            "delay_bits_per_core": self._delay_bits,
+            "memory_bits_per_core": self._memory_bits,
         }
-        return memories[limit](region) if limit in memories else sum(bits(region) for bits in memories.values())
+        return needs[limit](channels, rows)
 
-    @cached_property
-    def _shares_weights(self) -> bool:
-        return self.chip.choice("weight_sharing", "shared", "expanded") == "shared"
+    def _memory_bits(self, channels: Sequence[range], rows: Sequence[range]) -> Ints:
+        return sum(
+            (bits(channels, rows) for bits in (self._synapse_bits, self._state_bits, self._delay_bits)),
+            start=_zeros(channels, rows),
+        )
 
-    def neurons(self, region: Region) -> int:
-        return len(region.channels) * len(region.rows) * _width(self.population.shape)
+    def _neurons(self, channels: Sequence[range], rows: Sequence[range]) -> Ints:
+        neurons: Ints = np.multiply.outer(_lengths(channels), _lengths(rows)) * _width(self.population.shape)
+        return neurons
 
-    def state_bits(self, region: Region) -> int:
-        return self.neurons(region) * self.population.stored_bits
+    def _state_bits(self, channels: Sequence[range], rows: Sequence[range]) -> Ints:
+        return self._neurons(channels, rows) * self.population.stored_bits
 
-    def synapse_bits(self, region: Region) -> int:
-        incoming = self.population.projections
-        return sum(self._weights(projection, region) * self._stored(projection) for projection in incoming)
+    def _synapse_bits(self, channels: Sequence[range], rows: Sequence[range]) -> Ints:
+        return sum(
+            (self._weights(each, channels, rows) * self._stored(each) for each in self.population.projections),
+            start=_zeros(channels, rows),
+        )
 
     def _stored(self, projection: Projection) -> int:
         """Bits of one weight in synaptic memory."""
         return projection.weight_bits if self.weight_bits is None else min(projection.weight_bits, self.weight_bits)
 
-    def delay_bits(self, region: Region) -> int:
+    def _weights(self, projection: Projection, channels: Sequence[range], rows: Sequence[range]) -> Ints:
+        if not projection.is_weighted:
+            return _zeros(channels, rows)
+        if self.chip.choice("weight_sharing", "shared", "expanded") == "shared":
+            stored = projection.weights * _lengths(channels) // self.population.shape[0]
+            return np.repeat(stored[:, None], len(rows), axis=1)
+        met = np.array([projection.channels_met(self._over(part)).sum() for part in channels], np.int64)
+        found: Ints = np.multiply.outer(met, self._places(projection, rows).sum(axis=1))
+        return found
+
+    def _delay_bits(self, channels: Sequence[range], rows: Sequence[range]) -> Ints:
         """Places for events that wait for alignment: of every source neuron that reaches the region, one for every step
         that it waits, each with a bit for the event and the bits of its value."""
         return sum(
-            projection.delay * (1 + self.network[projection.source].payload_bits) * self._sources(projection, region)
-            for projection in self.population.projections
-            if projection.delay
+            (
+                projection.delay
+                * (1 + self.network[projection.source].payload_bits)
+                * self._sources(projection, channels, rows)
+                for projection in self.population.projections
+                if projection.delay
+            ),
+            start=_zeros(channels, rows),
         )
 
-    def _weights(self, projection: Projection, region: Region) -> int:
-        if not self._shares_weights:
-            return int(projection.fan_out(region).sum())
-        return projection.weights * len(region.channels) // self.population.shape[0]
-
-    def _axons_in(self, region: Region) -> int:
+    def _axons_in(self, channels: Sequence[range], rows: Sequence[range]) -> Ints:
         """Source neurons that reach the region: an entry each."""
-        return sum(self._sources(projection, region) for projection in self.population.projections)
+        return sum(
+            (self._sources(projection, channels, rows) for projection in self.population.projections),
+            start=_zeros(channels, rows),
+        )
 
-    def _sources(self, projection: Projection, region: Region) -> int:
+    def _sources(self, projection: Projection, channels: Sequence[range], rows: Sequence[range]) -> Ints:
         if projection.is_identity:
-            return self.neurons(region)
-        key = (projection, *pattern_key(projection, region))
+            return self._neurons(channels, rows)
+        if projection.is_dense:
+            met = np.full(len(channels), projection.shape[0], np.int64)
+        else:
+            met = np.array([np.count_nonzero(projection.channels_met(self._over(part))) for part in channels], np.int64)
+        found: Ints = np.multiply.outer(met, np.count_nonzero(self._places(projection, rows), axis=1))
+        return found
+
+    def _over(self, channels: range) -> Region:
+        return Region(channels, range(_rows(self.population.shape)))
+
+    def _places(self, projection: Projection, rows: Sequence[range]) -> Ints:
+        """Target places in each of `rows` that each place of a source channel reaches: int64 ``[rows, places]``.
+
+        The channels that two channels meet and the places that two places reach do not depend on one another.
+        """
+        if list(rows) == [range(_rows(self.population.shape))]:
+            return self._reached(projection, rows[0])[None]
+        key = projection, "rows"
         if key not in self._counted:
-            self._counted[key] = int(np.count_nonzero(projection.fan_out(region)))
+            single = [self._reached(projection, range(row, row + 1)) for row in range(_rows(self.population.shape))]
+            self._counted[key] = np.pad(np.cumsum(single, axis=0), ((1, 0), (0, 0)))
+        sums = self._counted[key]
+        return sums[[part.stop for part in rows]] - sums[[part.start for part in rows]]
+
+    def _reached(self, projection: Projection, rows: range) -> Ints:
+        """Target places in `rows` that each place of a source channel reaches: int64 ``[places]``."""
+        key = projection, rows
+        if key not in self._counted:
+            region = Region(range(self.population.shape[0]), rows)
+            met = projection.channels_met(region)
+            first = projection.fan_out(region).reshape(projection.shape[0], -1)[0]
+            self._counted[key] = first // met[0]
         return self._counted[key]
 
-    def _axons_out(self, channels: Sequence[range], rows: Sequence[range]) -> int:
+    def _axons_out(self, channels: Sequence[range], rows: Sequence[range]) -> Ints:
         """Pairs of a neuron of a region and a core that it reaches: an entry each."""
         sums = self._copies_before
         by_channels = sums[[part.stop for part in channels]] - sums[[part.start for part in channels]]
-        found = by_channels[:, [row.stop for row in rows]] - by_channels[:, [row.start for row in rows]]
-        return int(found.max())
+        return by_channels[:, [row.stop for row in rows]] - by_channels[:, [row.start for row in rows]]
 
     @cached_property
-    def _copies_before(self) -> Array:
+    def _copies_before(self) -> Ints:
         """Entry [c, r]: the copies of the first c channels in the first r rows."""
         shape = self.population.shape
-        per_row = self._copies.reshape(shape[0], shape[1] if len(shape) == 3 else 1, -1).sum(axis=2)
+        per_row = self._copies.reshape(shape[0], _rows(shape), -1).sum(axis=2)
         return np.pad(per_row.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
 
     @cached_property
-    def _copies(self) -> Array:
+    def _copies(self) -> Ints:
         """How many cores each neuron reaches: int64 of the population's shape."""
         copies = np.zeros(self.population.shape, dtype=np.int64)
         for projection in self.network.outgoing[self.population.name]:
@@ -165,3 +202,15 @@ def by_pattern(projection: Projection, regions: Iterable[Region]) -> list[list[R
 
 def _width(shape: Shape) -> int:
     return shape[2] if len(shape) == 3 else 1
+
+
+def _rows(shape: Shape) -> int:
+    return shape[1] if len(shape) == 3 else 1
+
+
+def _lengths(ranges: Sequence[range]) -> Ints:
+    return np.array([len(part) for part in ranges], np.int64)
+
+
+def _zeros(channels: Sequence[range], rows: Sequence[range]) -> Ints:
+    return np.zeros((len(channels), len(rows)), np.int64)

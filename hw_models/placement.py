@@ -13,6 +13,9 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from snn2chip.errors import GraphError
 from snn2chip.graph import Graph, Region
 from snn2chip.hw_models.chip import Chip
@@ -47,6 +50,7 @@ class Placement:
         slots: per population, the cores that hold it (none for the input, which enters at tile 0, 0).
         broken: limits that could not be kept; the layers were placed as if the chip did not have these limits.
         arrangement: ``default`` (row by row) or ``optimised`` (see `snn2chip.hw_models.arrangement`).
+        compared: a sentence on the placements that this one was chosen from (see `snn2chip.hw_models.fastest`).
     """
 
     network: Network
@@ -54,12 +58,13 @@ class Placement:
     slots: Mapping[str, tuple[Slot, ...]]
     broken: tuple[Broken, ...]
     arrangement: str = "default"
+    compared: str = ""
 
     @cached_property
     def regions(self) -> Mapping[str, tuple[Region, ...]]:
         return {name: tuple(slot.region for slot in slots) for name, slots in self.slots.items()}
 
-    @property
+    @cached_property
     def cores(self) -> int:
         return sum(len(slots) for slots in self.slots.values())
 
@@ -111,33 +116,32 @@ class Placement:
         """Columns with one entry per core in use, in the order of their numbers."""
         slots = [slot for found in self.slots.values() for slot in found]
         limits = limits_of(self.chip)
-        needs = {
-            name: Needs(self.network, self.network[name], self.chip, self.regions)
-            for name, found in self.slots.items()
-            if found
-        }
+        needs = [self._needs(name) for name, found in self.slots.items() if found]
         return {
             "layer": [slot.population for slot in slots],
             "chip": [slot.chip for slot in slots],
             "x": [slot.x for slot in slots],
             "y": [slot.y for slot in slots],
-            "need": {limit: [needs[slot.population].of(limit, slot.region) for slot in slots] for limit in limits},
+            "need": {limit: [need for layer in needs for need in layer[limit].ravel().tolist()] for limit in limits},
             "have": limits,
             "cores_per_tile": self.chip.count("structure.cores_per_tile"),
             "tile_columns": self.chip.count("structure.tile_columns"),
         }
 
-    def _layer(self, name: str) -> dict[str, Any]:
-        slots, population = self.slots[name], self.network[name]
-        needs = Needs(self.network, population, self.chip, self.regions)
-        limits = limits_of(self.chip)
+    def _needs(self, name: str) -> Mapping[str, NDArray[np.int64]]:
+        """What the cores of a population need of each limit: ``[channels, rows]``, in the order of the slots."""
+        needs = Needs(self.network, self.network[name], self.chip, self.regions)
         channels, rows = (
-            [*dict.fromkeys(getattr(slot.region, axis) for slot in slots)] for axis in ("channels", "rows")
+            [*dict.fromkeys(getattr(slot.region, axis) for slot in self.slots[name])] for axis in ("channels", "rows")
         )
-        used = {limit: needs.worst(limit, channels, rows) for limit in limits}
+        return {limit: needs.grid(limit, channels, rows) for limit in limits_of(self.chip)}
+
+    def _layer(self, name: str) -> dict[str, Any]:
+        slots, limits = self.slots[name], limits_of(self.chip)
+        used = {limit: int(needs.max()) for limit, needs in self._needs(name).items()}
         return {
             "layer": name,
-            "neurons": population.neurons,
+            "neurons": self.network[name].neurons,
             "cores": len(slots),
             "channels_per_core": max(len(slot.region.channels) for slot in slots),
             "rows_per_core": max(len(slot.region.rows) for slot in slots),

@@ -122,8 +122,10 @@ def test_shared_weights_are_stored_once_on_a_core(tmp_path: Path) -> None:
     (region,) = (slot.region for slot in place(network, load_chip("unit")).slots["n1"])
     shared = Needs(network, network["n1"], unit(tmp_path, "a", choices__weight_sharing='"shared"'), {})
     expanded = Needs(network, network["n1"], unit(tmp_path, "b", choices__weight_sharing='"expanded"'), {})
-    assert shared.synapse_bits(region) == 4 * 4 * 9 * 8
-    assert expanded.synapse_bits(region) == 4 * 4 * (16 * 9 + 16 * 6 + 4 * 4) * 8  # inner, border and corner neurons
+    assert shared.of("synapse_bits_per_core", region) == 4 * 4 * 9 * 8
+    assert expanded.of("synapse_bits_per_core", region) == (
+        4 * 4 * (16 * 9 + 16 * 6 + 4 * 4) * 8  # inner, border and corner neurons
+    )
 
 
 def test_fit_is_json_and_tells_the_form() -> None:

@@ -12,8 +12,10 @@ from hypothesis import given, settings
 
 from snn2chip.errors import UserError
 from snn2chip.graph import Graph
+from snn2chip.hw_models import arrangement
 from snn2chip.hw_models.arrangement import messages, optimised
 from snn2chip.hw_models.chip import Chip, load_chip
+from snn2chip.hw_models.flows import flows_of, links_crossed
 from snn2chip.hw_models.placement import Placement, place
 from snn2chip.hw_models.results import NOTHING, LayerRow, NetworkReport
 from snn2chip.hw_models.simulate import simulate
@@ -95,7 +97,7 @@ def test_every_core_keeps_a_seat_of_its_own(spread: Chip, case: Case) -> None:
 
 def test_expected_messages_are_those_of_the_traffic_maps(spread: Chip) -> None:
     placement = place(to_populations(residual()), spread)
-    flow, entering = messages(placement)
+    flow, entering = messages(placement.cores, flows_of(placement))
     maps = [
         traffic_of(placement, each).messages.sum()
         for layer in placement.network.populations
@@ -141,12 +143,35 @@ def test_the_report_says_how_cores_were_arranged(tmp_path: Path) -> None:
     assert any("few hops of the messages of these very inputs" in note for note in report.notes)
 
 
-def test_too_many_cores_are_refused(tmp_path: Path) -> None:
-    placement = place(to_populations(chain()), unit(tmp_path))
-    slot = placement.slots["out"][0]
-    crowded = replace(placement, slots={**placement.slots, "out": (slot,) * 2048})
-    with pytest.raises(UserError, match="up to 2048 cores, and this network takes 2049: use the default one"):
-        optimised(crowded)
+@settings(max_examples=15)
+@given(cases(max_steps=1, max_batch=1, **EVERYTHING))
+def test_the_search_for_many_cores_keeps_the_seats_and_never_adds_links(spread: Chip, case: Case) -> None:
+    before = place(population_network(case), spread)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(arrangement, "_MOST_CORES", 0)
+        after = optimised(before)
+        assert seats(optimised(before)) == seats(after)
+    taken = seats(after)
+    for seat in set(taken):
+        assert taken.count(seat) <= (1 if (seat[1] % 3, seat[2]) == (1, 1) else 2)
+        assert seat[1] // 3 == seat[0] < before.chips
+    assert after.tiles <= before.tiles
+    assert links(after) <= links(before)
+
+
+def test_links_are_those_of_the_traffic_maps(spread: Chip) -> None:
+    before = place(to_populations(residual()), spread)
+    for placement in (before, optimised(before)):
+        tiles = np.array([seat[1:] for seat in seats(placement)])
+        assert links_crossed(flows_of(placement), tiles, 3) == links(placement)
+
+
+def test_the_search_for_many_cores_saves_a_third_of_the_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chip = unit(tmp_path, limits__neurons_per_core="12", structure__cores="200", structure__tile_columns="10")
+    before = place(to_populations(residual(size=12)), chip)
+    monkeypatch.setattr(arrangement, "_MOST_CORES", 0)
+    # The search by pairs of cores takes 50 times as long to find 56100.
+    assert (before.cores, links(before), links(optimised(before))) == (157, 90144, 58080)
 
 
 @pytest.mark.parametrize(
