@@ -2,24 +2,25 @@
 
 Every count of every model is linear in the events of a population: they are summed per position over samples and steps,
 and multiplied with fan-out maps afterwards, in exact integers. Only what has to be known per sample and step (the load
-of each core, for the slowest core of a step) is computed on the way, as products with a few spatial patterns.
+of each core, for the slowest core of a step) is computed on the way, from bits that say where the events were.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from snn2chip.errors import GraphError
-from snn2chip.graph import Array, Node, Shape
+from snn2chip.graph import Array, Node
+from snn2chip.hw_models.loads import WORD, Floats, Ints, Loads, Plan, Words
 from snn2chip.lowering import Network, Population, Projection, Role
-from snn2chip.ops import Conv2d, Linear
-
-Floats = NDArray[np.float64]
+from snn2chip.ops import Conv2d, Linear, SumPool2d
+from snn2chip.ops.base import window_shape
 
 
 @dataclass
@@ -28,88 +29,13 @@ class Tally:
 
     Attributes:
         events: int64 ``[*shape]``: how often the value was not zero.
-        values: int64 ``[*shape]``: the sum of the values.
+        values: int64 ``[*shape]``: the sum of the values (the same array as `events` where no value exceeds 1).
         active: int64 ``[*shape]``: updates of neurons that an event or a bias reached, or that fired.
     """
 
     events: NDArray[np.int64]
     values: NDArray[np.int64]
     active: NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Row:
-    """One spatial pattern of a population's positions, and the channels that have it."""
-
-    number: int
-    channels: NDArray[np.bool_]
-
-
-class Loads:
-    """Loads per core that are linear in a 0/1 mask over a population's positions.
-
-    A load is a sum of terms ``weight[channel] * pattern[row, column]``. Layers repeat few patterns over many channels
-    and cores: the mask is multiplied with each pattern once, and what remains are small sums over channels.
-    """
-
-    def __init__(self, shape: Shape, cores: int) -> None:
-        self.channels = shape[0]
-        self.places = int(np.prod(shape[1:]))
-        self.cores = cores
-        self._patterns: dict[bytes, tuple[int, Array]] = {}
-        #: Terms with one weight for all channels, and the others with the channels that have a weight.
-        self._uniform: list[tuple[int, int, float]] = []
-        self._by_channel: list[tuple[int, int, slice, Floats]] = []
-
-    def rows(self, places: Array) -> list[Row]:
-        """The spatial patterns of ``places [C, *spatial]`` (the same for many channels, as a rule)."""
-        rows = places.reshape(self.channels, self.places).astype(np.int64)
-        left, found = rows.any(axis=1), []
-        while left.any():
-            row = rows[np.argmax(left)]
-            same = left & (rows == row).all(axis=1)
-            number, _ = self._patterns.setdefault(row.tobytes(), (len(self._patterns), row))
-            found.append(Row(number, same))
-            left &= ~same
-        return found
-
-    def add(self, core: int, weight: Array, rows: list[Row]) -> None:
-        """Add ``weight [C]`` times what `rows` made of the places."""
-        for row in rows:
-            self._add(core, row.number, np.where(row.channels, weight, 0.0))
-
-    def _add(self, core: int, number: int, weight: Floats) -> None:
-        used = np.flatnonzero(weight)
-        if not used.size:
-            return
-        if (weight == weight[0]).all():
-            self._uniform.append((core, number, float(weight[0])))
-            return
-        part = slice(int(used[0]), int(used[-1]) + 1)
-        self._by_channel.append((core, number, part, weight[part].copy()))
-
-    @cached_property
-    def patterns(self) -> NDArray[np.int32]:
-        """The spatial patterns as rows, for `snn2chip.hw_models.loops`."""
-        rows = [row for _, row in self._patterns.values()] or [np.zeros(0, dtype=np.int64)]
-        stacked = np.stack(rows).reshape(len(self._patterns), self.places)
-        assert stacked.sum(axis=1).max(initial=0) < 2**31
-        return stacked.astype(np.int32)
-
-    def empty_counts(self, batch: int) -> NDArray[np.int32]:
-        """Room for the sums of each pattern ``[B, C, K]``."""
-        return np.empty((batch, self.channels, len(self.patterns)), dtype=np.int32)
-
-    def weigh(self, counts: NDArray[np.int32]) -> Floats:
-        """Loads ``[B, cores]``, from the sums of each pattern ``[B, C, K]``."""
-        loads = np.zeros((len(counts), self.cores))
-        by_pattern = counts.transpose(2, 0, 1).astype(np.float64)
-        overall = by_pattern.sum(axis=2)
-        for core, number, scale in self._uniform:
-            loads[:, core] += overall[number] * scale
-        for core, number, part, weight in self._by_channel:
-            loads[:, core] += by_pattern[number, :, part] @ weight
-        return loads
 
 
 @dataclass(frozen=True)
@@ -124,6 +50,32 @@ class Watch:
     sent: Mapping[str, Loads]
     visited: Mapping[str, Loads]
     cores: int
+
+
+@dataclass(frozen=True)
+class _Counter:
+    """What every step needs of one population, looked up once.
+
+    Attributes:
+        events, active: the arrays of the population's `Tally`, flat.
+        totals: its values, flat; of length 0 where they are its events.
+        largest: the largest value.
+        words: the words that hold a bit for each position.
+        sent, visited: the loads to measure.
+        awake: bits ``[1, words]`` of the neurons that are updated in any case; None where all are.
+        decides: whether these events decide which neurons of another population were reached at all.
+    """
+
+    population: Population
+    events: Ints
+    totals: Ints
+    active: Ints
+    largest: int
+    words: int
+    sent: Plan | None
+    visited: Plan | None
+    awake: Words | None
+    decides: bool
 
 
 @dataclass
@@ -142,20 +94,33 @@ class Activity:
     work: Floats | None = None
     #: Steps of samples that were seen.
     seen: int = 0
-    #: Events of the present batch and step, by population.
-    _masks: dict[str, Array] = field(default_factory=dict)
-    #: Populations whose events decide whether a neuron of another one was reached at all.
-    _deciding: frozenset[str] = frozenset()
+    #: Events of the present batch and step, as bits ``[B, words]``, by population.
+    _fired: dict[str, Words] = field(default_factory=dict)
+    _counters: dict[str, _Counter] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        unbiased = [population for population in self.network.populations if not population.awake.all()]
-        self._deciding = frozenset(
-            projection.source for population in unbiased for projection in population.projections
-        )
-        steps = self.network.graph.steps
-        self.tallies = {population.name: _empty(population) for population in self.network.populations}
+        populations = self.network.populations
+        self.tallies = {population.name: _empty(population) for population in populations}
+        asleep = [population for population in populations if not population.awake.all()]
+        deciding = {projection.source for population in asleep for projection in population.projections}
+        self._counters = {each.name: self._counter(each, each.name in deciding) for each in populations}
         if self.watch is not None:
-            self.work = np.zeros((self.samples, steps, self.watch.cores))
+            self.work = np.zeros((self.samples, self.network.graph.steps, self.watch.cores))
+
+    def _counter(self, population: Population, decides: bool) -> _Counter:
+        name, tally = population.name, self.tallies[population.name]
+        return _Counter(
+            population=population,
+            events=tally.events.reshape(-1),
+            totals=tally.values.reshape(-1)[: 0 if tally.values is tally.events else None],
+            active=tally.active.reshape(-1),
+            largest=population.signal.interval.max,
+            words=-(-population.signal.size // WORD),
+            sent=_plan(self.watch.sent.get(name) if self.watch else None),
+            visited=_plan(self.watch.visited.get(name) if self.watch else None),
+            awake=_awake(population),
+            decides=decides,
+        )
 
     def check(self, network: Network) -> None:
         """GraphError where these are not the counts of all samples through `network`."""
@@ -169,97 +134,124 @@ class Activity:
             )
 
     def observe(self, first_sample: int, step: int, node: Node, tensor: Array) -> None:
-        if node.name not in self.network:
+        counter = self._counters.get(node.name)
+        if counter is None:
             return
-        population = self.network[node.name]
+        population, batch = counter.population, len(tensor)
         if tensor.shape[1:] != population.signal.shape:
             raise GraphError(
                 f"node {node.name!r} sent a tensor of shape {tensor.shape[1:]}, but in the network that is counted it "
                 f"has {population.signal.shape}: it is another graph"
             )
-        where = (slice(first_sample, first_sample + len(tensor)), step)
-        fired = None if population.role is Role.READOUT else self._count(population, tensor, where)
+        work = None if self.work is None else self.work[first_sample : first_sample + batch, step]
+        fired = None if population.role is Role.READOUT else _count(counter, tensor, work)
         if population.role is Role.INPUT:
-            self.seen += len(tensor)
+            self.seen += batch
+        elif counter.awake is None:
+            counter.active[:] += batch
         else:
-            self._count_active(population, len(tensor), fired, where)
-        if fired is not None and population.name in self._deciding:
-            self._masks[population.name] = fired
+            self._count_active(counter, counter.awake.repeat(batch, axis=0), fired, work)
+        if fired is not None and counter.decides:
+            self._fired[population.name] = fired
 
-    def _count(self, population: Population, tensor: Array, where: tuple[slice, int]) -> Array | None:
-        """Add events, values and the loads they cause; returns the events as a uint8 mask where it is needed later."""
-        from snn2chip.hw_models import loops  # the compiler takes a second to import
-
-        tally = self.tallies[population.name]
-        loads = _loads(population, self.watch.sent if self.watch else {})
-        values = np.ascontiguousarray(tensor).reshape(_flat(len(tensor), population))
-        kept = population.name in self._deciding or not population.awake.all()
-        mask = np.empty((len(values) * kept, *values.shape[1:]), dtype=np.uint8)
-        largest = population.signal.interval.max * len(values)
-        summed = np.empty(values.shape[2], dtype=np.int32 if largest < 2**31 else np.int64)
-        counts = loads.empty_counts(len(tensor))
-        sums = tally.events.reshape(values.shape[1:]), tally.values.reshape(values.shape[1:])
-        loops.tally(values, loads.patterns, *sums, summed, mask, counts)
-        self._add_work(loads, counts, where)
-        return mask.reshape(tensor.shape) if kept else None
-
-    def _count_active(self, population: Population, batch: int, fired: Array | None, where: tuple[slice, int]) -> None:
+    def _count_active(self, counter: _Counter, active: Words, fired: Words | None, work: Floats | None) -> None:
+        """Count the neurons that are awake (`active`), that fired, or that at least one event reached."""
         from snn2chip.hw_models import loops
 
-        tally = self.tallies[population.name]
-        if population.awake.all():
-            tally.active += batch
-            return
-        active = self._reached(population, batch)
+        for projection in counter.population.projections:
+            active |= self._reached(projection)
         if fired is not None:
-            np.maximum(active, fired, out=active)
-        loads = _loads(population, self.watch.visited if self.watch else {})
-        counts = loads.empty_counts(batch)
-        flat = _flat(batch, population)
-        loops.sum_patterns(active.reshape(flat), loads.patterns, tally.active.reshape(flat[1:]), counts)
-        self._add_work(loads, counts, where)
+            active |= fired
+        loops.count_bits(active, counter.active)
+        _add_work(counter.visited, active, work)
 
-    def _add_work(self, loads: Loads, counts: NDArray[np.int32], where: tuple[slice, int]) -> None:
-        if self.work is not None and len(loads.patterns):
-            self.work[where] += loads.weigh(counts)
-
-    def _reached(self, population: Population, batch: int) -> Array:
-        """1 for neurons that are awake or that at least one event reached, else 0: uint8 ``[B, *shape]``."""
-        reached = np.zeros((batch, *population.shape), dtype=np.uint8)
-        reached[:, population.awake] = 1
-        for projection in population.projections:
-            mask = self._masks[projection.source].reshape(batch, *projection.view)
-            np.maximum(reached, reach(projection, mask).astype(np.uint8, copy=False), out=reached)
-        return reached
+    def _reached(self, projection: Projection) -> Words:
+        """Bits of 1 where at least one event arrived."""
+        fired = self._fired[projection.source]
+        if projection.is_identity:
+            return fired
+        mask = np.unpackbits(fired.view(np.uint8), axis=1, count=math.prod(projection.view), bitorder="little")
+        return _packed(reach(projection, mask.reshape(len(fired), *projection.view)))
 
 
-def _loads(population: Population, watched: Mapping[str, Loads]) -> Loads:
-    """What is watched of the population: nothing, as a rule, where only sums are asked for."""
-    return watched.get(population.name) or Loads(population.shape, 0)
+def _count(counter: _Counter, tensor: Array, work: Floats | None) -> Words:
+    """Add events, values and the loads they cause; returns the events as bits."""
+    from snn2chip.hw_models import loops  # the compiler takes a second to import
+
+    values = np.ascontiguousarray(tensor).reshape(len(tensor), -1)
+    words = np.zeros((len(tensor), counter.words), dtype=np.uint64)
+    scratch = np.empty(loops.TILE, sum_type(values.dtype, counter.largest * len(values)))
+    loops.pack(values, counter.totals, scratch, words)
+    loops.count_bits(words, counter.events)
+    _add_work(counter.sent, words, work)
+    return words
 
 
-def _flat(batch: int, population: Population) -> tuple[int, int, int]:
-    """Samples, channels and places."""
-    return batch, population.shape[0], int(np.prod(population.shape[1:]))
+def _add_work(plan: Plan | None, words: Words, work: Floats | None) -> None:
+    from snn2chip.hw_models import loops
+
+    if plan is not None and work is not None:
+        loops.add_work(words, plan.cells, plan.classes, plan.patterns, plan.sums, plan.terms, work)
+
+
+def _plan(loads: Loads | None) -> Plan | None:
+    return None if loads is None or loads.is_empty else loads.plan
+
+
+def _awake(population: Population) -> Words | None:
+    if population.awake.all():
+        return None
+    awake = np.zeros((1, *population.shape), dtype=np.uint8)
+    awake[:, population.awake] = 1
+    return _packed(awake)
+
+
+def _packed(mask: Array) -> Words:
+    """The bits of a mask of 0 and 1 ``[B, *shape]``, as `snn2chip.hw_models.loops.pack` lays them out."""
+    flat = mask.reshape(len(mask), -1)
+    words = np.zeros((len(flat), -(-flat.shape[1] // WORD)), dtype=np.uint64)
+    words.view(np.uint8)[:, : -(-flat.shape[1] // 8)] = np.packbits(flat, axis=1, bitorder="little")
+    return words
+
+
+def sum_type(dtype: np.dtype[Any], largest: int) -> np.dtype[Any]:
+    """The type of the values where it holds sums up to `largest` exactly, else int64."""
+    exact = 2 ** (np.finfo(dtype).nmant + 1) if dtype.kind == "f" else np.iinfo(dtype).max
+    return dtype if largest <= exact else np.dtype(np.int64)
 
 
 def _empty(population: Population) -> Tally:
-    zeros = np.zeros(population.shape, dtype=np.int64)
-    return Tally(zeros, zeros.copy(), zeros.copy())
+    events = np.zeros(population.shape, dtype=np.int64)
+    values = events if population.signal.interval.max <= 1 else np.zeros_like(events)
+    return Tally(events, values, np.zeros_like(events))
 
 
-def reach(projection: Projection, mask: Array) -> Array:
-    """1 where an event of a mask ``[B, *view]`` arrives, zero weights included: ``[B, *target shape]``, in
-    float32 or the type of the mask."""
-    op = projection.op
+def reach(projection: Projection, mask: Array) -> NDArray[np.uint8]:
+    """1 where an event of a mask ``[B, *view]`` of 0 and 1 arrives, zero weights included: ``[B, *target shape]``."""
+    op, events = projection.op, np.ascontiguousarray(mask, dtype=np.uint8)
     if projection.is_identity:
-        return mask
+        return events
     if isinstance(op, Linear):
-        return np.repeat(mask.max(axis=1, keepdims=True), len(op.weight), axis=1)
-    if not isinstance(op, Conv2d):
-        return np.minimum(op.step((mask.astype(np.float32, copy=False),), None)[0], 1)
-    batch, _, height, width = mask.shape
-    grouped = mask.reshape(batch, op.groups, -1, height, width).max(axis=2).astype(np.float32, copy=False)
-    ones = np.ones((op.groups, 1, *op.kernel), dtype=np.float32)
-    hit = replace(op, weight=ones, bias=None).step((grouped,), None)[0]
-    return np.minimum(hit, 1).astype(np.float32).repeat(op.outputs // op.groups, axis=1)
+        return np.repeat(events.max(axis=1, keepdims=True), len(op.weight), axis=1)
+    if isinstance(op, Conv2d):
+        batch, _, *size = events.shape
+        grouped = events.reshape(batch, op.groups, -1, *size).max(axis=2)
+        return _windows(grouped, op, op.dilation).repeat(op.outputs // op.groups, axis=1)
+    if isinstance(op, SumPool2d):
+        return _windows(events, op, (1, 1))
+    return np.minimum(op.step((mask.astype(np.float32, copy=False),), None)[0], 1).astype(np.uint8)
+
+
+def _windows(events: NDArray[np.uint8], op: Conv2d | SumPool2d, dilation: tuple[int, int]) -> NDArray[np.uint8]:
+    """1 where a window over ``events [B, C, height, width]`` has a 1: first along the height, then along the width."""
+    sizes = window_shape(events.shape[2:], op.kernel, op.stride, op.padding, dilation)
+    for axis, size in enumerate(sizes):
+        stride, padding, sent = op.stride[axis], op.padding[axis], events.swapaxes(2 + axis, 3)
+        reached = np.zeros((*sent.shape[:3], size), dtype=np.uint8)
+        for tap in range(op.kernel[axis]):
+            offset = tap * dilation[axis] - padding
+            first, end = max(0, -(offset // stride)), min(size, (sent.shape[3] - 1 - offset) // stride + 1)
+            if first < end:
+                reached[..., first:end] |= sent[..., first * stride + offset : (end - 1) * stride + offset + 1 : stride]
+        events = reached.swapaxes(2 + axis, 3)
+    return events

@@ -1,8 +1,9 @@
 """A dense array of multipliers that runs quantized networks layer by layer, with weights held still in the array.
 
-The baseline that a multi-level network has to beat: weights are read once an inference, an activation once for all the
-columns of the array, and partial sums once for all of its rows. With ideal zero skipping, products with a zero
-activation cost neither energy nor time; the bitmap that says where the zeros are is charged.
+The baseline that a multi-level network has to beat: weights are read once an inference, and an activation once for all
+the columns of the array. A sum of more inputs than the array has rows, or of several branches, takes several passes and
+waits in memory between them; what leaves the last pass is requantized on the way. With ideal zero skipping, products
+with a zero activation cost neither energy nor time; the bitmap that says where the zeros are is charged.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from snn2chip.hw_models import pricing
 from snn2chip.hw_models.activity import Activity
 from snn2chip.hw_models.chip import Chip
 from snn2chip.hw_models.counts import Costs, Counts, Flow, Priced, count, mean
-from snn2chip.hw_models.results import ActionRow, Latency, LayerRow
+from snn2chip.hw_models.results import ActionRow, Latency, LayerRow, exact
 from snn2chip.hw_models.sram import Accesses, Memory, arithmetic
 from snn2chip.hw_models.traffic import met_and_places
 from snn2chip.lowering import Network, Population, Projection, Role
@@ -35,6 +36,7 @@ class Work:
         products: multiplications (additions, where the weight 1 is implied).
         activations: reads of an activation.
         bitmap: bits read to find the zeros.
+        passes: blocks of the inputs of a sum that the array takes one after the other.
         cycles: time in the array.
     """
 
@@ -42,8 +44,7 @@ class Work:
     products: float
     activations: float
     bitmap: float
-    sums_read: float
-    sums_written: float
+    passes: int
     cycles: float
 
 
@@ -69,7 +70,7 @@ class DenseArray:
         """Layers run one after the other, so that the interval is the latency."""
         cycles = math.fsum(layer.cycles or 0.0 for layer in self.layers(activity))
         seconds = cycles / self.chip.number("clock.frequency")
-        return Latency(self.steps, cycles, seconds, self.steps, cycles, seconds)
+        return Latency(self.steps, cycles, seconds, self.steps, cycles, seconds, exact(seconds), exact(seconds))
 
     def layers(self, activity: Activity) -> tuple[LayerRow, ...]:
         """A row per population, the input first."""
@@ -99,11 +100,10 @@ class DenseArray:
         products = flow.operations if self.skips else dense
         if not projection.is_weighted:
             cycles = products / self.chip.count("structure.columns")
-            return Work(flow, products, products, dense if self.skips else 0.0, 0.0, 0.0, cycles)
+            return Work(flow, products, products, dense if self.skips else 0.0, 0, cycles)
         deep, wide, groups = self._tiles(projection)
         read = float(places.sum()) * self.steps * wide
         events = activity.tallies[projection.source].events
-        sums = target.neurons * self.steps
         positions = target.neurons // target.shape[0] * self.steps
         stream = deep * wide * groups * positions * (products / dense if dense else 0.0)
         load = deep * wide * groups * self.chip.count("structure.rows") * self.steps
@@ -112,8 +112,7 @@ class DenseArray:
             products=products,
             activations=mean(events, places, activity.samples) * wide if self.skips else read,
             bitmap=read if self.skips else 0.0,
-            sums_read=sums * (deep - 1),
-            sums_written=sums * deep,
+            passes=deep,
             cycles=stream + load,
         )
 
@@ -153,7 +152,8 @@ class DenseArray:
             yield Accesses(Memory("weight", bits, self._weights), reads=projection.weights * self.steps)
             yield Accesses(Memory("activation", _width(source), self._activations), reads=work.activations)
             yield Accesses(Memory("bitmap", 1, self._activations), reads=work.bitmap)
-            yield Accesses(sums, reads=work.sums_read, writes=work.sums_written)
+        waits = updates * max(0, sum(work.passes for work in works) - 1)
+        yield Accesses(sums, reads=waits, writes=waits)
         yield Accesses(Memory("weight", BIAS_BITS, self._weights), reads=int(population.biased.sum()) * self.steps)
         if self.steps > 1 and population.role in (Role.NEURON, Role.READOUT):
             kept = Memory("sum", population.stored_bits, population.neurons * population.stored_bits)

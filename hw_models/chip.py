@@ -6,7 +6,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -109,17 +109,30 @@ class Chip:
         return found[action]
 
     @property
+    def has_uncertain_times(self) -> bool:
+        return any(time.quantity is not None and time.quantity.is_open for time in self.times.values())
+
+    def with_times(self, end: str) -> Chip:
+        """The same chip with every time at its ``low`` or ``high`` end."""
+        times = {
+            action: time if time.quantity is None else replace(time, quantity=time.quantity.at(end))
+            for action, time in self.times.items()
+        }
+        return replace(self, times=MappingProxyType(times))
+
+    @property
     def summary(self) -> ChipSummary:
         """What a report says about the chip: every number with its source."""
         return ChipSummary(self.name, self.title, self.model, self.scenario, self.digest, tuple(self._sourced()))
 
     def _sourced(self) -> Iterator[SourcedPrice]:
         for key, number in sorted(self.numbers.items()):
-            yield SourcedPrice(key, number.text, number.kind, number.source)
+            yield SourcedPrice(key, number.text, number.kind, number.source, number.range)
         for section, prices in (("prices", self.prices), ("times", self.times)):
             for action, price in sorted(prices.items()):
                 if (known := price.known) is not None:
-                    yield SourcedPrice(f"{section}.{action}", known.text, known.kind, known.source)
+                    ends = known.range if isinstance(known, Quantity) else None
+                    yield SourcedPrice(f"{section}.{action}", known.text, known.kind, known.source, ends)
                 elif price.included_in is not None:
                     yield SourcedPrice(f"{section}.{action}", f"included in {price.included_in}", "derived", "")
                 else:

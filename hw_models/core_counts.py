@@ -15,6 +15,15 @@ from snn2chip.hw_models.placement import Placement
 from snn2chip.hw_models.traffic import Traffic, alike, along_channels, met_and_places, words_met
 from snn2chip.lowering import Population, Projection, Role
 
+#: What the events that reach a population cause, and what those that it sends do.
+ARRIVING = frozenset(
+    {
+        *("synaptic_operation", "payload_multiply", "synapse_read", "axon_in_read"),
+        *("accumulator_read", "accumulator_write", "delay_write", "delay_read"),
+    }
+)
+SENDING = frozenset({"spike_out", "message", "axon_out_read", "hop_x", "hop_y", "payload_bit_hop", "chip_crossing"})
+
 #: One number per core that holds a part of the population.
 PerCore = NDArray[np.int64]
 
@@ -43,16 +52,33 @@ class CoreCounts:
         Messages, their hops and their bits are counted where they leave, all that an arrival causes where it arrives.
         The input sits on no core: what it sends is a single entry.
         """
-        return {**self._arriving(population), **self._updating(population), **self._leaving(population)}
+        arriving = self._arriving(population, population.projections)
+        return {**arriving, **self._updating(population), **self._leaving(population)}
+
+    def growing(self, population: Population, actions: Mapping[str, float]) -> dict[str, float]:
+        """How many of the `actions` of a population grow with the events of the layers, the input's being given.
+
+        Those of arrivals from layers and of what it sends itself; with other activity, other neurons would be updated,
+        and the updates stay as they are.
+        """
+        if population.role is Role.INPUT:
+            return {}
+        found = {action: count for action, count in actions.items() if action in SENDING}
+        layers = tuple(each for each in population.projections if not self._is_input(each))
+        if len(layers) < len(population.projections):
+            arriving = self._arriving(population, layers).items()
+            return found | {action: int(each.sum()) / self.activity.samples for action, each in arriving}
+        return found | {action: count for action, count in actions.items() if action in ARRIVING}
+
+    def _is_input(self, projection: Projection) -> bool:
+        return self.placement.network[projection.source].role is Role.INPUT
 
     def _regions(self, population: Population) -> Sequence[Region]:
         return self.placement.regions[population.name] or (Region.whole(population.shape),)
 
-    def _arriving(self, population: Population) -> dict[str, PerCore]:
-        if population.role is Role.INPUT:
-            return {}
+    def _arriving(self, population: Population, projections: Sequence[Projection]) -> dict[str, PerCore]:
         sums: dict[str, PerCore] = defaultdict(lambda: np.zeros(len(self._regions(population)), np.int64))
-        for projection in population.projections:
+        for projection in projections:
             messages, operations, words = self._arrivals(projection)
             graded = self.placement.network[projection.source].payload_bits > 0 and not projection.compares
             sums["synaptic_operation"] += operations
@@ -134,7 +160,8 @@ def sums_in(values: Array, regions: Sequence[Region]) -> PerCore:
     """The sum of int64 ``values [*shape]`` in each region."""
     channels = len(values)
     rows = values.reshape(channels, values.shape[1] if values.ndim == 3 else 1, -1).sum(axis=2, dtype=np.int64)
-    before = np.pad(rows.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
+    before = np.zeros((channels + 1, rows.shape[1] + 1), np.int64)
+    np.cumsum(rows, axis=0, out=before[1:, 1:]).cumsum(axis=1, out=before[1:, 1:])
     first, last, top, bottom = np.array(
         [(each.channels.start, each.channels.stop, each.rows.start, each.rows.stop) for each in regions]
     ).reshape(-1, 4).T  # fmt: skip

@@ -63,18 +63,30 @@ class Formula:
         population = counts.population
         updates = population.neurons * self.steps
         for flow in counts.flows:
-            yield Accesses(self._queue(self.network[flow.projection.source]), reads=flow.events)
+            share = 1.0 if self._grows(flow) else 0.0
+            yield Accesses(self._queue(self.network[flow.projection.source]), reads=flow.events, growing=share)
             if flow.projection.is_weighted:
                 bits = flow.projection.weight_bits
-                yield Accesses(Memory("weight", bits, flow.projection.weights * bits), reads=flow.operations)
+                memory = Memory("weight", bits, flow.projection.weights * bits)
+                yield Accesses(memory, reads=flow.operations, growing=share)
         touched = counts.operations + updates
         state = Memory("potential", population.stored_bits, population.neurons * population.stored_bits)
-        yield Accesses(state, reads=touched, writes=touched)
+        share = self._growing(counts) / touched if touched else 0.0
+        yield Accesses(state, reads=touched, writes=touched, growing=share)
         biased = int(population.biased.sum())
         per_channel = updates // population.shape[0]
-        yield Accesses(Memory("bias", BIAS_BITS, biased * BIAS_BITS), reads=biased * per_channel)
+        yield Accesses(Memory("bias", BIAS_BITS, biased * BIAS_BITS), reads=biased * per_channel, growing=0.0)
         copies = len(self.network.outgoing[population.name])
-        yield Accesses(self._queue(population), writes=counts.events_out * copies)
+        share = 0.0 if population.role is Role.INPUT else 1.0
+        yield Accesses(self._queue(population), writes=counts.events_out * copies, growing=share)
+
+    def _grows(self, flow: Flow) -> bool:
+        """Whether a layer sends these events: what the input sends is given."""
+        return self.network[flow.projection.source].role is not Role.INPUT
+
+    def _growing(self, counts: Counts) -> float:
+        """Synaptic operations that grow with the events of the layers."""
+        return sum(flow.operations for flow in counts.flows if self._grows(flow))
 
     def _queue(self, source: Population) -> Memory:
         """The queue that holds a population's events: address and value."""
@@ -86,29 +98,31 @@ class Formula:
         name, width = population.name, population.state_bits
         updates = population.neurons * steps
         per_channel = updates / population.shape[0]
-        compared = counts.operations if population.role is Role.COMPARER else 0.0
-        added = counts.operations - compared + float(population.biased.sum()) * per_channel
+        operation = "compare" if population.role is Role.COMPARER else "accumulate"
+        yield from arithmetic(self.chip, name, operation, counts.operations, width, self._growing(counts))
+        if population.role is Role.NEURON and steps > 1:  # at T = 1 nothing survives that would have to be reset
+            yield from arithmetic(self.chip, name, "accumulate", counts.spikes_out, width, counts.spikes_out)
+        added = float(population.biased.sum()) * per_channel
         if population.role is Role.READOUT:
             added += updates
         added += population.leaks * updates  # a leak is a product and, for the current it is added to, a sum
-        if population.role is Role.NEURON and steps > 1:  # at T = 1 nothing survives that would have to be reset
-            added += counts.spikes_out
-        yield from arithmetic(self.chip, name, "accumulate", added, width)
-        yield from arithmetic(self.chip, name, "multiply", population.leaks * updates, width)
-        yield from arithmetic(self.chip, name, "compare", compared, width)
+        yield from arithmetic(self.chip, name, "accumulate", added, width, 0.0)
+        yield from arithmetic(self.chip, name, "multiply", population.leaks * updates, width, 0.0)
         for flow in counts.flows:
             yield from self._per_flow(name, flow)
         if population.role is Role.NEURON:
             shifted = float(population.shifts.sum())
             compares = (shifted + population.levels * (population.shape[0] - shifted)) * per_channel
-            yield from arithmetic(self.chip, name, "compare", compares, width)
+            yield from arithmetic(self.chip, name, "compare", compares, width, 0.0)
 
     def _per_flow(self, name: str, flow: Flow) -> Iterable[ActionRow]:
         source = self.network[flow.projection.source]
+        grow = 1.0 if self._grows(flow) else 0.0
         if flow.graded and flow.projection.is_weighted:
             bits = max(flow.projection.weight_bits, source.payload_bits)
-            yield from arithmetic(self.chip, name, "multiply", flow.operations, bits)
+            yield from arithmetic(self.chip, name, "multiply", flow.operations, bits, grow * flow.operations)
         address = (self.network[flow.projection.target].signal.size - 1).bit_length()
-        yield from arithmetic(self.chip, name, "address", flow.operations, address)
+        yield from arithmetic(self.chip, name, "address", flow.operations, address, grow * flow.operations)
         if isinstance(flow.projection.op, (Conv2d, MaxPool2d, SumPool2d)):
-            yield from arithmetic(self.chip, name, "address_multiply", 2 * flow.events, address)
+            moved = 2 * flow.events
+            yield from arithmetic(self.chip, name, "address_multiply", moved, address, grow * moved)

@@ -6,20 +6,23 @@ lasts as long as its slowest core, and then the barrier. Messages travel while c
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import product
 
 import numpy as np
 
 from snn2chip.graph import Array, Region
 from snn2chip.hw_models import pricing
-from snn2chip.hw_models.activity import Activity, Floats, Loads, Watch
+from snn2chip.hw_models.activity import Activity, Watch
 from snn2chip.hw_models.chip import Chip
 from snn2chip.hw_models.core_counts import CoreCounts
 from snn2chip.hw_models.counts import Costs, Priced, count
+from snn2chip.hw_models.loads import Floats, Loads
 from snn2chip.hw_models.placement import Placement, Slot
-from snn2chip.hw_models.results import ActionRow, CoreTable, Latency, LayerRow, MemoryRow, Range
+from snn2chip.hw_models.results import ActionRow, CoreTable, Latency, LayerRow, MemoryRow, Range, with_ranges
 from snn2chip.hw_models.traffic import Traffic, alike, met_and_places, traffic_of
 from snn2chip.lowering import Network, Population, Projection, Role
 
@@ -35,12 +38,26 @@ class Neurocores:
     network: Network
     chip: Chip
     placement: Placement
+    #: Which of the copies of all cores in `Activity.work` works with the times of `chip`.
+    copy: int = 0
+
+    @cached_property
+    def ends(self) -> tuple[Neurocores, ...]:
+        """The same cores with all times nominal, low and high; with nominal ones alone where no time has a range."""
+        if not self.chip.has_uncertain_times:
+            return (self,)
+        bounds = (self.chip.with_times(end) for end in ("low", "high"))
+        return (self, *(replace(self, chip=chip, copy=copy) for copy, chip in enumerate(bounds, start=1)))
 
     # -- what is known before the run ------------------------------------------------------------------------------
 
     def activity(self, samples: int) -> Activity:
         """The observer to run the network with."""
-        return Activity(self.network, samples, Watch(self._sent(), self._visited(), self.placement.cores))
+        return Activity(self.network, samples, self._watch)
+
+    @cached_property
+    def _watch(self) -> Watch:
+        return Watch(self._sent(), self._visited(), len(self.ends) * self.placement.cores)
 
     def cycles(self, action: str, layer: str) -> float:
         """Time of one action, 0 where it happens within another one."""
@@ -60,35 +77,35 @@ class Neurocores:
         for population in self.network.populations:
             if population.role is Role.READOUT:
                 continue
-            found = loads[population.name] = Loads(population.shape, self.placement.cores)
+            found = loads[population.name] = Loads(population.shape)
             for projection in self.network.outgoing[population.name]:
                 self._add_arrivals(found, projection)
             self._add_departures(found, population)
         return loads
 
     def _add_arrivals(self, loads: Loads, projection: Projection) -> None:
-        operation = self.operation_cycles(projection)
-        arrival = self.cycles("axon_in_read", projection.target)
         for slots in alike(self.placement, projection):
             met, places = met_and_places(projection, slots[0].region)
             many, once = loads.rows(places), loads.rows(places > 0)
-            for slot in slots:
-                loads.add(slot.index, met * operation, many)
-                loads.add(slot.index, (met > 0) * arrival, once)
+            for end in self.ends:
+                cores = [end._place(slot) for slot in slots]
+                loads.add(cores, met * end.operation_cycles(projection), many)
+                loads.add(cores, (met > 0) * end.cycles("axon_in_read", projection.target), once)
 
     def _add_departures(self, loads: Loads, population: Population) -> None:
-        if not (slots := self.placement.slots[population.name]):
-            return
-        message = self.cycles("message", population.name)
-        fired = self.cycles("spike_out", population.name)
         copies = np.zeros(population.shape, dtype=np.int64)
         for projection in self.network.outgoing[population.name]:
             copies += self.traffic[projection].messages
-        for rows, neighbours in _by_rows(slots).items():
+        for rows, neighbours in _by_rows(self.placement.slots[population.name]).items():
             sent, once = loads.rows(copies * _band(rows, population)), loads.rows(_band(rows, population))
-            for slot in neighbours:
-                loads.add(slot.index, message * _channels(slot.region, population), sent)
-                loads.add(slot.index, fired * _channels(slot.region, population), once)
+            for slot, end in product(neighbours, self.ends):
+                channels = _channels(slot.region, population)
+                loads.add([end._place(slot)], end.cycles("message", population.name) * channels, sent)
+                loads.add([end._place(slot)], end.cycles("spike_out", population.name) * channels, once)
+
+    def _place(self, slot: Slot) -> int:
+        """Of a core, in `Activity.work`."""
+        return self.copy * self.placement.cores + slot.index
 
     def _visited(self) -> Mapping[str, Loads]:
         """Per population with neurons that may stay untouched: the cycles of an active update beyond an idle one."""
@@ -96,12 +113,12 @@ class Neurocores:
         for population in self.network.populations:
             if population.role is Role.INPUT or population.awake.all():
                 continue
-            found = loads[population.name] = Loads(population.shape, self.placement.cores)
-            cycles = self.active_cycles(population)
+            found = loads[population.name] = Loads(population.shape)
+            cycles = [end.active_cycles(population) for end in self.ends]
             for rows, neighbours in _by_rows(self.placement.slots[population.name]).items():
                 patterns = found.rows(_band(rows, population))
-                for slot in neighbours:
-                    found.add(slot.index, cycles * _channels(slot.region, population), patterns)
+                for slot, (end, each) in product(neighbours, zip(self.ends, cycles, strict=True)):
+                    found.add([end._place(slot)], each * _channels(slot.region, population), patterns)
         return loads
 
     def active_cycles(self, population: Population) -> Array:
@@ -152,7 +169,7 @@ class Neurocores:
     def _layer(self, activity: Activity, population: Population, work: Floats, cores: CoreCounts) -> LayerRow:
         slots = self.placement.slots[population.name]
         actions = {action: int(each.sum()) / activity.samples for action, each in cores.of(population).items()}
-        rows = pricing.priced(self.chip, population.name, actions)
+        rows = pricing.priced(self.chip, population.name, actions, cores.growing(population, actions))
         cycles = work[:, :, [slot.index for slot in slots]].max(axis=2, initial=0.0).sum(axis=1).mean()
         costs = Costs(
             neuron_updates=actions.get("neuron_update_active", 0.0) + actions.get("neuron_update_inactive", 0.0),
@@ -199,7 +216,7 @@ class Neurocores:
             reads, writes = actions.get(f"{memory}_read", 0.0), actions.get(f"{memory}_write", 0.0)
             if reads or writes:
                 word = widths.get(memory) or self.word_bits(memory)
-                rows.append(MemoryRow(memory, word, reads, writes, pricing.of_memory(memory, priced)))
+                rows.append(MemoryRow(memory, word, reads, writes, *pricing.of_memory(memory, priced)))
         return tuple(rows)
 
     # -- time ------------------------------------------------------------------------------------------------------
@@ -219,18 +236,30 @@ class Neurocores:
         """Cycles ``[samples, T, cores]`` of every core in each of its own T steps, updates included."""
         activity.check(self.network)
         assert activity.work is not None
-        constant = np.zeros(self.placement.cores)
-        for slot in self._all_slots():
-            population = self.network[slot.population]
-            inside = slot.region.mask(population.shape).reshape(population.shape[0], -1).sum(axis=1)
-            constant[slot.index] = inside.sum() * self.cycles("neuron_update_inactive", slot.population)
-            if population.awake.all():
-                constant[slot.index] += float(inside @ self.active_cycles(population))
-        work: Floats = activity.work + constant
+        first = self.copy * self.placement.cores
+        work: Floats = activity.work[:, :, first : first + self.placement.cores] + self._constant
         return work
+
+    @cached_property
+    def _constant(self) -> Floats:
+        """Cycles ``[cores]`` of every core in each step, whatever the events are."""
+        constant = np.zeros(self.placement.cores)
+        for name, slots in self.placement.slots.items():
+            if not slots:
+                continue
+            population, inactive = self.network[name], self.cycles("neuron_update_inactive", name)
+            active = self.active_cycles(population) if population.awake.all() else np.zeros(population.shape[0])
+            for slot in slots:
+                inside = _neurons(slot.region, population)
+                constant[slot.index] = inside.sum() * inactive + float(inside @ active)
+        return constant
 
     def latency(self, activity: Activity) -> Latency:
         """Time of an inference alone, and the interval between inferences in an endless stream of these samples."""
+        nominal, *bounds = [end._latency(activity) for end in self.ends]
+        return with_ranges(nominal, bounds)
+
+    def _latency(self, activity: Activity) -> Latency:
         work, barrier = self.work(activity), self.barrier_cycles()
         depth = np.array([self.network[slot.population].depth for slot in self._all_slots()])
         alone = self._alone(work, depth) + self.latency_steps * barrier
@@ -255,7 +284,7 @@ class Neurocores:
     def _idle(self, slot: Slot) -> float:
         if not self.visits_idle:
             return 0.0
-        neurons = int(slot.region.mask(self.network[slot.population].shape).sum())
+        neurons = int(_neurons(slot.region, self.network[slot.population]).sum())
         return neurons * self.cycles("neuron_update_inactive", slot.population)
 
     def barrier_cycles(self) -> float:
@@ -281,4 +310,11 @@ def _channels(region: Region, population: Population) -> Array:
     """1 for the region's channels: float64 ``[C]``."""
     inside = np.zeros(population.shape[0])
     inside[region.channels.start : region.channels.stop] = 1.0
+    return inside
+
+
+def _neurons(region: Region, population: Population) -> Array:
+    """How many of each channel's neurons lie in the region: int64 ``[C]``."""
+    inside = np.zeros(population.shape[0], dtype=np.int64)
+    inside[region.channels.start : region.channels.stop] = len(region.rows) * math.prod(population.shape[2:])
     return inside

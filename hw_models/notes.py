@@ -8,7 +8,7 @@ from snn2chip.hw_models.chip import Chip
 from snn2chip.hw_models.detailed.results import DetailedTiming
 from snn2chip.hw_models.placement import Placement
 from snn2chip.hw_models.quantity import UNITS, Quantity, Table
-from snn2chip.hw_models.results import Latency, LayerRow
+from snn2chip.hw_models.results import Latency, LayerRow, Range
 
 
 def notes_on(
@@ -26,7 +26,7 @@ def notes_on(
     yield from _assumed(chip)
     if unary:
         yield (
-            f"{chip.title} sends no values with its spikes: the network was lowered to binary neurons. "
+            f"{chip.name} sends no values with its spikes: the network was lowered to binary neurons. "
             "Each multi-level neuron stands for N binary neurons with a copy of all its synapses, "
             "and the input for one channel per grey level."
         )
@@ -84,6 +84,8 @@ def _placed(placement: Placement) -> Iterator[str]:
     )
     if placement.arrangement != "default":
         yield "Cores were put on tiles for few hops of the messages of these very inputs: others may cross more links."
+    if placement.compared:
+        yield placement.compared
 
 
 def _level(detailed: DetailedTiming | None) -> str:
@@ -100,9 +102,11 @@ def _timed(chip: Chip, latency: Latency) -> Iterator[str]:
     if latency.seconds is None or latency.interval_seconds is None:
         return
     static = " Static energy is charged for the lone inference." if "power.static" in chip.numbers else ""
+    alone = _time(latency.seconds, latency.seconds_range)
+    stream = _time(latency.interval_seconds, latency.interval_range)
     yield (
-        f"An inference alone on the chip takes {_steps(latency.steps)} ({_readable(latency.seconds)}); in a stream, "
-        f"one ends every {_every(latency.interval_steps)} ({_readable(latency.interval_seconds)}).{static}"
+        f"An inference alone on the chip takes {_steps(latency.steps)} ({alone}); in a stream, one ends every "
+        f"{_every(latency.interval_steps)} ({stream}).{static}"
     )
 
 
@@ -112,6 +116,13 @@ def _steps(count: int) -> str:
 
 def _every(count: int) -> str:
     return "step" if count == 1 else f"{count} steps"
+
+
+def _time(nominal: float, ends: Range | None) -> str:
+    """A time, with its range where the times of the chip file have one."""
+    if ends is None or ends.low == ends.high:
+        return _readable(nominal)
+    return f"{_readable(nominal)}, {_readable(ends.low)} to {_readable(ends.high)} by the times of the chip file"
 
 
 def _readable(seconds: float) -> str:

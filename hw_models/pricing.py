@@ -13,27 +13,37 @@ from snn2chip.hw_models.chip import Chip
 from snn2chip.hw_models.results import NOTHING, ActionRow, LayerRow, MemoryRow, Range, total
 
 
-def priced(chip: Chip, layer: str, counts: Mapping[str, float]) -> tuple[ActionRow, ...]:
-    """A row per action that was performed. Raises UserError naming an action that the chip file does not mention."""
-    return tuple(_row(chip, layer, action, float(count)) for action, count in counts.items() if count > 0)
+def priced(chip: Chip, layer: str, counts: Mapping[str, float], growing: Mapping[str, float]) -> tuple[ActionRow, ...]:
+    """A row per action that was performed. Raises UserError naming an action that the chip file does not mention.
+
+    `growing` says how many of an action grow with the events of the network's layers: 0 where it does not mention it.
+    """
+    return tuple(
+        _row(chip, layer, action, float(count), growing.get(action, 0.0))
+        for action, count in counts.items()
+        if count > 0
+    )
 
 
-def _row(chip: Chip, layer: str, action: str, count: float) -> ActionRow:
+def _row(chip: Chip, layer: str, action: str, count: float, growing: float) -> ActionRow:
     price = chip.price(action, layer)
-    if price.quantity is not None:
-        return ActionRow(action, count, price.quantity.range.times(count))
-    return ActionRow(action, count, NOTHING, price.included_in, price.absent)
+    if price.quantity is None:
+        return ActionRow(action, count, NOTHING, price.included_in, price.absent, NOTHING)
+    each = price.quantity.range
+    return ActionRow(action, count, each.times(count), growing=each.times(growing))
 
 
 def energy(actions: Iterable[ActionRow]) -> Range:
     return total(row.energy for row in actions)
 
 
-def of_memory(memory: str, actions: Iterable[ActionRow]) -> Range | None:
-    """What reading and writing a memory costs; None where no action of it has a price of its own."""
+def of_memory(memory: str, actions: Iterable[ActionRow]) -> tuple[Range | None, Range | None]:
+    """What reading and writing a memory costs, and what of it grows; None where no action of it has its own price."""
     own = [row for row in actions if row.action in (f"{memory}_read", f"{memory}_write")]
-    priced_apart = [row.energy for row in own if row.included_in is None and row.absent is None]
-    return total(priced_apart) if priced_apart else None
+    priced_apart = [row for row in own if row.included_in is None and row.absent is None]
+    if not priced_apart:
+        return None, None
+    return total(row.energy for row in priced_apart), total(row.growing or NOTHING for row in priced_apart)
 
 
 def spread(chip: Chip, layer: str, counts: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
@@ -52,7 +62,8 @@ def merge_actions(rows: Iterable[ActionRow]) -> tuple[ActionRow, ...]:
     for row in rows:
         known = merged.get(row.action)
         count, spent = (known.count, known.energy) if known else (0.0, NOTHING)
-        merged[row.action] = replace(row, count=count + row.count, energy=spent + row.energy)
+        growing = _either(known.growing if known else None, row.growing)
+        merged[row.action] = replace(row, count=count + row.count, energy=spent + row.energy, growing=growing)
     return tuple(merged.values())
 
 
@@ -63,7 +74,8 @@ def merge_memories(rows: Iterable[MemoryRow]) -> tuple[MemoryRow, ...]:
         key = (row.memory, row.word_bits)
         if known := merged.get(key):
             reads, writes = known.reads + row.reads, known.writes + row.writes
-            row = replace(row, reads=reads, writes=writes, energy=_either(known.energy, row.energy))
+            spent, growing = _either(known.energy, row.energy), _either(known.growing, row.growing)
+            row = replace(row, reads=reads, writes=writes, energy=spent, growing=growing)
         merged[key] = row
     return tuple(merged.values())
 

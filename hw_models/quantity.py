@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -33,17 +33,28 @@ class Malformed(UserError):
 
 @dataclass(frozen=True)
 class Quantity:
-    """Low, nominal and high in SI units, with unit as written, kind and source."""
+    """Low, nominal and high in SI units, with text and unit as written, kind and source; no text shows the unit 1."""
 
     range: Range
     text: str
     kind: str
     source: str
+    unit: str
 
     @property
     def value(self) -> float:
         """The nominal value."""
         return self.range.nominal
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is a range."""
+        return self.range.low < self.range.high
+
+    def at(self, end: str) -> Quantity:
+        """The same number, nominally at its ``low`` or ``high`` end."""
+        value: float = getattr(self.range, end)
+        return replace(self, range=Range(value, value, value))
 
 
 @dataclass(frozen=True)
@@ -75,7 +86,8 @@ def parse_quantity(entry: Mapping[str, Any], dimension: str, sources: Mapping[st
         text = f"{entry['nominal']} ({entry['low']} to {entry['high']}) {entry['unit']}"
     if not 0 <= low <= nominal <= high:
         raise Malformed(f"low, nominal and high must ascend from 0, not {low}, {nominal}, {high}")
-    return Quantity(Range(low * factor, nominal * factor, high * factor), text, kind, source)
+    text = text.removesuffix(" 1")  # the unit of what is counted
+    return Quantity(Range(low * factor, nominal * factor, high * factor), text, kind, source, str(entry["unit"]))
 
 
 def parse_table(entry: Mapping[str, Any], dimension: str, sources: Mapping[str, str]) -> Table:

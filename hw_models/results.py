@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import reduce
 from typing import Any
 
@@ -28,12 +28,24 @@ class Range:
     def __add__(self, other: Range) -> Range:
         return Range(self.low + other.low, self.nominal + other.nominal, self.high + other.high)
 
+    def __sub__(self, other: Range) -> Range:
+        return Range(self.low - other.low, self.nominal - other.nominal, self.high - other.high)
+
     def times(self, factor: float) -> Range:
         """The range scaled by a factor that is at least 0."""
         return Range(self.low * factor, self.nominal * factor, self.high * factor)
 
+    def by(self, other: Range) -> Range:
+        """The product, end by end, with a range of what is at least 0 as this one is."""
+        return Range(self.low * other.low, self.nominal * other.nominal, self.high * other.high)
 
-NOTHING = Range(0.0, 0.0, 0.0)
+
+def exact(value: float) -> Range:
+    """A quantity that is known."""
+    return Range(value, value, value)
+
+
+NOTHING = exact(0.0)
 
 
 def total(ranges: Iterable[Range]) -> Range:
@@ -51,6 +63,8 @@ class ActionRow:
         energy: joules per inference; zero where `included_in` or `absent` says why.
         included_in: the action whose price covers this one.
         absent: why the chip file gives no price.
+        growing: the part of `energy` that grows with the events of the network's layers (the input's are not among
+            them); None where the model does not tell it apart.
     """
 
     action: str
@@ -58,6 +72,7 @@ class ActionRow:
     energy: Range
     included_in: str | None = None
     absent: str | None = None
+    growing: Range | None = None
 
 
 @dataclass(frozen=True)
@@ -65,6 +80,7 @@ class MemoryRow:
     """Accesses to one memory, in words of its width.
 
     `energy`: joules of these accesses; None where the chip file prices them within other actions, or not at all.
+    `growing`: as in `ActionRow`; None where `energy` is.
     """
 
     memory: str
@@ -72,6 +88,7 @@ class MemoryRow:
     reads: float
     writes: float
     energy: Range | None
+    growing: Range | None = None
 
 
 @dataclass(frozen=True)
@@ -148,7 +165,8 @@ class CoreTable:
 class Latency:
     """Time of one inference, alone on the chip, and the interval between inferences in a stream.
 
-    `steps` is T + depth - 1. Cycles and seconds are None where the model has no time.
+    `steps` is T + depth - 1. Cycles and seconds are None where the model has no time. The ranges are those of the two
+    figures in seconds with all times of the chip file low, nominal and high.
     """
 
     steps: int
@@ -157,6 +175,20 @@ class Latency:
     interval_steps: int
     interval_cycles: float | None
     interval_seconds: float | None
+    seconds_range: Range | None = None
+    interval_range: Range | None = None
+
+
+def with_ranges(nominal: Latency, bounds: Iterable[Latency]) -> Latency:
+    """The `nominal` latency with the ranges that it and `bounds` (at low and at high times) span."""
+    every = (nominal, *bounds)
+    seconds = [each.seconds for each in every if each.seconds is not None]
+    interval = [each.interval_seconds for each in every if each.interval_seconds is not None]
+    return replace(
+        nominal,
+        seconds_range=Range(min(seconds), seconds[0], max(seconds)),
+        interval_range=Range(min(interval), interval[0], max(interval)),
+    )
 
 
 @dataclass(frozen=True)
@@ -175,12 +207,16 @@ class Energy:
 
 @dataclass(frozen=True)
 class SourcedPrice:
-    """One number of the chip file that this report rests on."""
+    """One number of the chip file that this report rests on.
+
+    `value` is as written; `range` in SI units (information in bits), None for a table and for what is no number.
+    """
 
     name: str
     value: str
     kind: str
     source: str
+    range: Range | None = None
 
 
 @dataclass(frozen=True)

@@ -61,6 +61,11 @@ def check_number(section: str, key: str, number: Quantity) -> None:
         raise Malformed(f"it is {number.text}, but it must be above 0: give the clock, 1 GHz where a cycle is 1 ns")
     if dimension == "power" and number.value == 0:
         raise Malformed("a power of 0 would make time free: leave the key out, and reports call static power unknown")
+    if number.is_open and dimension in ("count", "information", "frequency") and key != "access":
+        raise Malformed(
+            f"it is {number.text}, but only prices, times, the static power and words.access may be ranges, for no "
+            "other one reaches a report: give value, and write a file for each end"
+        )
     if dimension in ("count", "information"):
         _check_whole(number.text, bounds, 0 if key == "payload" else 1, "1" if dimension == "count" else "bit")
 

@@ -13,7 +13,7 @@ from snn2chip.errors import GraphError, UserError
 from snn2chip.graph import Array, Graph
 from snn2chip.hw_models import pricing
 from snn2chip.hw_models.activity import Activity
-from snn2chip.hw_models.arrangement import check_arrangement, optimised
+from snn2chip.hw_models.arrangement import FASTEST, check_arrangement, optimised
 from snn2chip.hw_models.array import DenseArray
 from snn2chip.hw_models.chip import Chip
 from snn2chip.hw_models.detailed.events import Events
@@ -22,7 +22,7 @@ from snn2chip.hw_models.neurocore import Neurocores
 from snn2chip.hw_models.notes import notes_on
 from snn2chip.hw_models.placement import Placement, lowered_for, place
 from snn2chip.hw_models.qualia import formula
-from snn2chip.hw_models.results import Energy, Latency, LayerRow, NetworkReport, Range
+from snn2chip.hw_models.results import Energy, Latency, LayerRow, NetworkReport, Range, with_ranges
 from snn2chip.interpreter import Observer
 from snn2chip.lowering import Network, to_populations
 from snn2chip.ops import SpikingNeuron
@@ -66,19 +66,19 @@ def simulate(
         inputs, labels: uint8 ``[B, *shape]`` (shown at every step) or ``[B, T, *shape]``, B > 0; class numbers ``[B]``.
         execute: runs the network and shows observers every tensor.
         timing: ``summary``, or ``detailed`` for every message on the mesh (neurocore chips only; takes longer).
-        arrangement: ``default`` (row by row), or ``optimised`` for few hops on these inputs (neurocore chips only).
+        arrangement: ``default``, ``optimised`` (few hops on these inputs) or ``fastest`` (shorter interval of the two).
     Raises: UserError (GraphError) where inputs do not fit, or the chip cannot carry the spikes or price an action.
     """
     _check_inputs(graph, inputs, labels)
     lowering = lowered_for(graph, chip)
     running, fed = (lowering.graph, lowering.encode(inputs)) if lowering else (graph, inputs)
     network = to_populations(running)
-    model, placement = _model(network, chip, arrangement)
+    model, placement = _model(network, chip, arrangement, timing)
     activity = model.activity(len(inputs))
     events = Events(network, len(inputs)) if _is_detailed(chip, timing) else None
     outputs = execute(network.graph, fed, [activity] if events is None else [activity, events], batch_size)
     _check_same(graph, inputs, execute, batch_size, outputs if network.graph is not graph else None)
-    model, placement = _arranged(model, placement, arrangement, activity)
+    model, placement = _arranged(model, placement, arrangement, activity, events)
     layers, (latency, detailed) = model.layers(activity), _latency(model, activity, events)
     return NetworkReport(
         label=label,
@@ -124,15 +124,19 @@ def _latency(model: Model, activity: Activity, events: Events | None) -> tuple[L
         return summary, None
     from snn2chip.hw_models.detailed import timing  # the compiler takes a second to import
 
-    detailed, clock = timing.report(timing.time(model, events), summary), model.frequency
-    latency = replace(
+    detailed, *bounds = [timing.report(timing.time(end, events), summary) for end in model.ends]
+    latency, *ends = [_as_detailed(summary, each, model.frequency) for each in (detailed, *bounds)]
+    return with_ranges(latency, ends), detailed
+
+
+def _as_detailed(summary: Latency, detailed: DetailedTiming, clock: float) -> Latency:
+    return replace(
         summary,
         cycles=detailed.cycles,
         seconds=detailed.cycles / clock,
         interval_cycles=detailed.interval_cycles,
         interval_seconds=detailed.interval_cycles / clock,
     )
-    return latency, detailed
 
 
 def _check_same(graph: Graph, inputs: Array, execute: Execute, batch_size: int, lowered: Array | None) -> None:
@@ -141,8 +145,8 @@ def _check_same(graph: Graph, inputs: Array, execute: Execute, batch_size: int, 
         raise GraphError("what the chip would run gives other logits than the network: its figures would be another's")
 
 
-def _model(network: Network, chip: Chip, arrangement: str) -> tuple[Model, Placement | None]:
-    check_arrangement(arrangement)
+def _model(network: Network, chip: Chip, arrangement: str, timing: str) -> tuple[Model, Placement | None]:
+    check_arrangement(arrangement, timing == "detailed")
     if arrangement != "default" and chip.model != "neurocore":
         raise UserError(f"chip {chip.name}: an optimised placement moves cores, and it has none: use the default one")
     if chip.model == "neurocore":
@@ -152,12 +156,17 @@ def _model(network: Network, chip: Chip, arrangement: str) -> tuple[Model, Place
 
 
 def _arranged(
-    model: Model, placement: Placement | None, arrangement: str, activity: Activity
+    model: Model, placement: Placement | None, arrangement: str, activity: Activity, events: Events | None
 ) -> tuple[Model, Placement | None]:
     """The same cores where the measured messages want them: what was counted on the way does not depend on places."""
     if placement is None or arrangement == "default":
         return model, placement
-    placement = optimised(placement, {name: tally.events for name, tally in activity.tallies.items()})
+    if arrangement == FASTEST and events is not None:
+        from snn2chip.hw_models.fastest import fastest  # the compiler takes a second to import
+
+        placement = fastest(placement, activity, events)
+    else:
+        placement = optimised(placement, {name: tally.events for name, tally in activity.tallies.items()})
     return Neurocores(placement.network, placement.chip, placement), placement
 
 
@@ -175,5 +184,6 @@ def _static_power(chip: Chip, placement: Placement | None) -> Range | None:
 
 def _energy(layers: tuple[LayerRow, ...], latency: Latency, power: Range | None) -> Energy:
     dynamic = pricing.energy(row for layer in layers for row in layer.actions)
-    static = None if power is None or latency.seconds is None else power.times(latency.seconds)
+    seconds = latency.seconds_range
+    static = None if power is None or seconds is None else power.by(seconds)
     return Energy(dynamic, static, dynamic if static is None else dynamic + static, power)

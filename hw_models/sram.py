@@ -27,24 +27,35 @@ class Memory:
 
 @dataclass(frozen=True)
 class Accesses:
-    """Reads and writes of one memory, per inference."""
+    """Reads and writes of one memory, per inference.
+
+    `growing` is the share of them that grows with the events of the network's layers; None where nobody tells it apart.
+    """
 
     memory: Memory
     reads: float = 0.0
     writes: float = 0.0
+    growing: float | None = None
 
     def row(self, chip: Chip, layer: str) -> MemoryRow:
         """The accesses, at the chip's price of ``sram_access``."""
         energy = access_energy(chip, layer, self.memory).times(self.reads + self.writes)
-        return MemoryRow(self.memory.name, self.memory.word_bits, self.reads, self.writes, energy)
+        name, bits = self.memory.name, self.memory.word_bits
+        return MemoryRow(name, bits, self.reads, self.writes, energy, self._growing(energy))
 
     def priced(self, chip: Chip, layer: str) -> list[ActionRow]:
         """Rows such as ``weight_read``, at the chip's price of ``sram_access``."""
         kinds = [("read", self.reads), ("write", self.writes)]
         price = access_energy(chip, layer, self.memory)
         return [
-            ActionRow(f"{self.memory.name}_{kind}", count, price.times(count)) for kind, count in kinds if count > 0
+            ActionRow(f"{self.memory.name}_{kind}", count, spent, growing=self._growing(spent))
+            for kind, count in kinds
+            if count > 0
+            for spent in [price.times(count)]
         ]
+
+    def _growing(self, energy: Range) -> Range | None:
+        return None if self.growing is None else energy.times(self.growing)
 
 
 def table(chip: Chip, action: str, layer: str) -> Table:
@@ -69,9 +80,12 @@ def access_energy(chip: Chip, layer: str, memory: Memory) -> Range:
     return Range(whole * low, whole * nominal, whole * high)
 
 
-def arithmetic(chip: Chip, layer: str, action: str, count: float, bits: int) -> list[ActionRow]:
-    """A row for `count` operations on `bits` wide operands (no row for none)."""
+def arithmetic(
+    chip: Chip, layer: str, action: str, count: float, bits: int, growing: float | None = None
+) -> list[ActionRow]:
+    """A row for `count` operations on `bits` wide operands (no row for none); `growing` of them, as in `Accesses`."""
     if count <= 0:
         return []
-    each = table(chip, action, layer).at(bits)
-    return [ActionRow(action, count, Range(each, each, each).times(count))]
+    price = table(chip, action, layer).at(bits)
+    each = Range(price, price, price)
+    return [ActionRow(action, count, each.times(count), growing=None if growing is None else each.times(growing))]

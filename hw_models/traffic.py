@@ -34,6 +34,9 @@ def traffic_of(placement: Placement, projection: Projection) -> Traffic:
     zeros = np.zeros(projection.shape, dtype=np.int64)
     found = Traffic(zeros, zeros.copy(), zeros.copy(), zeros.copy())
     x, y, chip = _homes(placement, projection.source)
+    if projection.is_identity:
+        to_x, to_y, to_chip = (homes.reshape(projection.shape) for homes in _homes(placement, projection.target))
+        return Traffic(zeros + 1, np.abs(x - to_x), np.abs(y - to_y), np.abs(chip - to_chip))
     for slots in alike(placement, projection):
         _, places = met_and_places(projection, slots[0].region)
         reached = (places > 0).astype(np.int64)
@@ -65,17 +68,19 @@ def _homes(placement: Placement, name: str) -> tuple[Array, Array, Array]:
     shape = placement.network[name].shape
     x, y, chip = (np.zeros(shape, dtype=np.int64) for _ in range(3))
     for slot in placement.slots[name]:
-        inside = slot.region.mask(shape)
-        x += slot.x * inside
-        y += slot.y * inside
-        chip += slot.chip * inside
+        where: tuple[slice, ...] = (slice(slot.region.channels.start, slot.region.channels.stop),)
+        if len(shape) > 1:
+            where += (slice(slot.region.rows.start, slot.region.rows.stop),)
+        x[where], y[where], chip[where] = slot.x, slot.y, slot.chip
     return x, y, chip
 
 
 def met_and_places(projection: Projection, region: Region) -> tuple[Array, Array]:
     """Channels met ``[C]`` and target places ``[*shape]`` of each source position: their product is the fan-out."""
-    met = projection.channels_met(region)
-    return met, projection.fan_out(region) // along_channels(np.maximum(met, 1), np.empty(projection.shape))
+    met, fan_out = projection.channels_met(region), projection.fan_out(region)
+    if met.max(initial=0) <= 1:
+        return met, fan_out
+    return met, fan_out // along_channels(np.maximum(met, 1), fan_out)
 
 
 def along_channels(values: Array, like: Array) -> Array:
@@ -85,6 +90,5 @@ def along_channels(values: Array, like: Array) -> Array:
 
 def _distances(positions: Array, targets: list[int]) -> Array:
     """For every position on an axis, the sum of its distances to the targets."""
-    found, where = np.unique(positions, return_inverse=True)
-    sums = np.abs(found[:, None] - np.array(targets)[None, :]).sum(axis=1)
-    return np.asarray(sums[where.reshape(positions.shape)])
+    sums = np.abs(np.arange(positions.max() + 1)[:, None] - np.array(targets)).sum(axis=1)
+    return np.asarray(sums[positions])

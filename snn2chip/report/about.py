@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from snn2chip.graph import Graph
-from snn2chip.lowering import Population, Role, to_populations
+from snn2chip.lowering import Network, Population, Role, to_populations
+from snn2chip.ops import LIF, Conv2d, Linear
 
 #: Width of a stored bias and of a stored threshold: both are int32 in the integer graph.
 CONSTANT_BITS = 32
@@ -19,7 +20,8 @@ class Footprint:
 
     Attributes:
         weights: every stored weight once, each layer in the narrowest signed width that holds its weights.
-        constants: int32 biases and thresholds, one per channel that has one.
+        constants: int32 biases and thresholds, one per channel that has one; biases that several layers of neurons
+            receive from the same nodes once.
         state: what neurons and readout keep from step to step, as wide as proven; 0 at T = 1.
     """
 
@@ -67,18 +69,35 @@ def about(graph: Graph, training: Mapping[str, Any], sources: Mapping[str, str],
 
 def footprint(graph: Graph) -> Footprint:
     """What the integer graph has to store."""
-    populations = to_populations(graph).populations
+    network = to_populations(graph)
+    populations = network.populations
     layers = {item.node: item for each in populations for item in each.projections}  # one may feed several populations
     return Footprint(
         weights=sum(item.weights * item.weight_bits for item in layers.values()),
-        constants=CONSTANT_BITS * sum(map(_constants, populations)),
+        constants=CONSTANT_BITS * (_biases(network) + sum(map(_thresholds, populations))),
         state=sum(map(_state, populations)) if graph.steps > 1 else 0,
     )
 
 
-def _constants(population: Population) -> int:
-    thresholds = population.shape[0] if population.role is Role.NEURON else 0
-    return int(population.biased.sum()) + thresholds
+def _thresholds(population: Population) -> int:
+    return population.shape[0] if population.role is Role.NEURON else 0
+
+
+def _biases(network: Network) -> int:
+    """Those that meet at one population are one sum; populations that get theirs from the same nodes share it."""
+    shared = {_givers(network, each): int(each.biased.sum()) for each in network.populations}
+    return sum(shared.values())
+
+
+def _givers(network: Network, population: Population) -> frozenset[str]:
+    """The nodes whose biases and drives a population receives."""
+    op = network.graph[population.name].op
+    own = {population.name} if isinstance(op, LIF) and op.drive is not None else set()
+    return frozenset(own).union(
+        each.node
+        for each in population.projections
+        if isinstance(each.op, (Conv2d, Linear)) and each.op.bias is not None
+    )
 
 
 def _state(population: Population) -> int:

@@ -97,9 +97,12 @@ class EnergyReport:
 
 
 def energy_delay(network: NetworkReport) -> Range | None:
-    """Total energy of one inference times its latency, in joule-seconds; None where the model has no time."""
-    seconds = network.latency.seconds
-    return None if seconds is None else network.energy.total.times(seconds)
+    """Total energy of one inference times its latency, in joule-seconds; None where the model has no time.
+
+    Its ends are those of prices and times together.
+    """
+    seconds = network.latency.seconds_range
+    return None if seconds is None else network.energy.total.by(seconds)
 
 
 def _range(value: Range | None) -> dict[str, Any] | None:

@@ -1,25 +1,15 @@
-"""Energies by the uncertain number of the chip file that they rest on, and what each number leaves open.
-
-A number that two chip files state alike (name, value, kind and source) is one number: its error is the same on both.
-"""
+"""What each uncertain number of a chip file leaves open of an energy and of a ratio: the bars of a tornado."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from snn2chip.hw_models.results import NOTHING, ChipSummary, NetworkReport, Range
+from snn2chip.hw_models.results import NOTHING, NetworkReport
+from snn2chip.report.parts import ACCESS, STATIC, Number, Part, Parts, by_number, number
 
-#: The number that prices the static energy, and the one that sets which share of an access a word pays for.
-STATIC, ACCESS = "power.static", "words.access"
-
-
-@dataclass(frozen=True)
-class Number:
-    """One number: where two networks rest on it, they do so together. `place` says whose it is."""
-
-    name: str
-    place: str
+#: What stands for all times of a chip file at once, at their low and at their high ends.
+TIMES = "times"
 
 
 @dataclass(frozen=True)
@@ -42,43 +32,23 @@ class Swing:
         return abs(self.high - self.low)
 
 
-Parts = dict[Number, Range]
 Split = Callable[[NetworkReport], Parts]
 
 
 def dynamic(network: NetworkReport) -> Parts:
     """The dynamic energy, by the number that its uncertainty comes from."""
-    found: Parts = {}
-    for row in network.totals.actions:
-        if row.included_in is None and row.absent is None:
-            number = number_behind(network.chip, row.action)
-            found[number] = found.get(number, NOTHING) + row.energy
-    return found
+    own = [row for row in network.totals.actions if row.included_in is None and row.absent is None]
+    memories = ((row, row.energy) for row in network.totals.memories if row.energy is not None)
+    return by_number(network.chip, ((row.action, row.energy) for row in own), memories)
 
 
 def total(network: NetworkReport) -> Parts:
     """The dynamic and the static energy."""
-    parts = dynamic(network)
-    if network.energy.static is not None:
-        parts[_number(network.chip, STATIC)] = network.energy.static
+    energy, parts = network.energy, dict(dynamic(network))
+    if energy.static is not None:
+        power, seconds = energy.static_power or NOTHING, network.latency.seconds_range or NOTHING
+        parts[number(network.chip, STATIC)] = Part(energy.static, power=power, seconds=seconds)
     return parts
-
-
-def number_behind(chip: ChipSummary, action: str) -> Number:
-    """The uncertain number in the energy of `action`.
-
-    On chips whose memories are priced by size, what is uncertain of an access is how many bits it moves, and that is
-    one number for all memories; every price of arithmetic stands for itself.
-    """
-    shared = chip.model != "neurocore" and action.endswith(("_read", "_write"))
-    return _number(chip, ACCESS if shared else f"prices.{action}")
-
-
-def _number(chip: ChipSummary, name: str) -> Number:
-    stated = next(
-        (f"{item.value} {item.kind} {item.source}" for item in chip.numbers if item.name == name), chip.digest
-    )
-    return Number(name, stated)
 
 
 def same_chip(a: NetworkReport, b: NetworkReport) -> bool:
@@ -89,10 +59,12 @@ def same_chip(a: NetworkReport, b: NetworkReport) -> bool:
 def swings(network: NetworkReport, split: Split = dynamic) -> tuple[Swing, ...]:
     """What each number leaves open of the network's energy in joules, the widest first; exact ones are left out."""
     parts = split(network)
-    nominal = sum(part.nominal for part in parts.values())
+    nominal = sum(part.joules.nominal for part in parts.values())
+    ends = [(behind.name, part, _at_ends(behind, part)) for behind, part in parts.items()]
+    ends += [(TIMES, part, _at_times(part)) for behind, part in parts.items() if behind.name == STATIC]
     found = (
-        Swing(number.name, network.chip.name, *(nominal - part.nominal + end for end in _at_ends(number, part)))
-        for number, part in parts.items()
+        Swing(name, network.chip.name, *(nominal - part.joules.nominal + end for end in both))
+        for name, part, both in ends
     )
     return _widest_first(found)
 
@@ -100,22 +72,29 @@ def swings(network: NetworkReport, split: Split = dynamic) -> tuple[Swing, ...]:
 def ratio_swings(own: NetworkReport, other: NetworkReport, split: Split = dynamic) -> tuple[Swing, ...]:
     """What each number leaves open of the ratio other / own, the widest first; one that both rest on moves on both."""
     mine, theirs = split(own), split(other)
-    below, above = (sum(part.nominal for part in parts.values()) for parts in (mine, theirs))
+    below, above = (sum(part.joules.nominal for part in parts.values()) for parts in (mine, theirs))
     found = []
-    for number in dict.fromkeys([*mine, *theirs]):
-        a, b = mine.get(number, NOTHING), theirs.get(number, NOTHING)
-        places = zip(_at_ends(number, a), _at_ends(number, b), strict=True)
-        ends = [_ends(below, above, a.nominal, b.nominal, x, y) for x, y in places]
+    for behind in dict.fromkeys([*mine, *theirs]):
+        a, b = (parts.get(behind, Part(NOTHING)) for parts in (mine, theirs))
+        places = zip(_at_ends(behind, a), _at_ends(behind, b), strict=True)
+        ends = [_ends(below, above, a.joules.nominal, b.joules.nominal, x, y) for x, y in places]
         if None in ends:
             continue  # nothing is left to relate to: the ratio has no such end
-        chips = [item.chip.name for item, parts in ((own, mine), (other, theirs)) if number in parts]
-        found.append(Swing(number.name, " and ".join(dict.fromkeys(chips)), ends[0] or 0.0, ends[1] or 0.0))
+        chips = [item.chip.name for item, parts in ((own, mine), (other, theirs)) if behind in parts]
+        found.append(Swing(behind.name, " and ".join(dict.fromkeys(chips)), ends[0] or 0.0, ends[1] or 0.0))
     return _widest_first(found)
 
 
-def _at_ends(number: Number, part: Range) -> tuple[float, float]:
+def _at_ends(behind: Number, part: Part) -> tuple[float, float]:
     """The part with its number at its low and at its high end: the more bits an access moves, the less a word pays."""
-    return (part.high, part.low) if number.name == ACCESS else (part.low, part.high)
+    joules = part.power.times(part.seconds.nominal) if behind.name == STATIC else part.joules
+    return (joules.high, joules.low) if behind.name == ACCESS else (joules.low, joules.high)
+
+
+def _at_times(part: Part) -> tuple[float, float]:
+    """The static energy with all times at their low and at their high ends."""
+    joules = part.seconds.times(part.power.nominal)
+    return joules.low, joules.high
 
 
 def _ends(below: float, above: float, a: float, b: float, x: float, y: float) -> float | None:

@@ -65,7 +65,7 @@ class TestChain:
             "hop_y": 3,
         }
         assert row.cycles == 5 + 7
-        assert row.energy.nominal == pytest.approx(63 * PJ, rel=1e-12)
+        assert row.energy.nominal == pytest.approx(63 * PJ, rel=1e-12, abs=0)
 
     def test_readout(self, found: NetworkReport) -> None:
         row = layer(found, "out")
@@ -86,15 +86,15 @@ class TestChain:
     def test_time_is_the_slowest_core_of_each_step_and_the_barrier(self, found: NetworkReport) -> None:
         assert found.latency.steps == 3
         assert found.latency.cycles == 5 + 7 + 8 + 3
-        assert found.latency.seconds == pytest.approx(23e-9, rel=1e-12)
+        assert found.latency.seconds == pytest.approx(23e-9, rel=1e-12, abs=0)
         assert found.latency.interval_steps == 2
         assert found.latency.interval_cycles == 8 + 7 + 2
 
     def test_energy(self, found: NetworkReport) -> None:
-        assert found.energy.dynamic.nominal == pytest.approx(108 * PJ, rel=1e-12)
+        assert found.energy.dynamic.nominal == pytest.approx(108 * PJ, rel=1e-12, abs=0)
         assert found.energy.static is not None
-        assert found.energy.static.nominal == pytest.approx(23 * PJ, rel=1e-12)
-        assert found.energy.total.nominal == pytest.approx(131 * PJ, rel=1e-12)
+        assert found.energy.static.nominal == pytest.approx(23 * PJ, rel=1e-12, abs=0)
+        assert found.energy.total.nominal == pytest.approx(131 * PJ, rel=1e-12, abs=0)
 
     def test_totals_and_accuracy(self, found: NetworkReport) -> None:
         assert (found.totals.neurons, found.totals.cores, found.totals.messages, found.totals.hops) == (5, 3, 7, 6)

@@ -94,11 +94,11 @@ def test_absent_and_included_prices_are_told(tmp_path: Path) -> None:
 
 #: What no chip can have, and what is asked for instead.
 IMPOSSIBLE = [
-    *((f"structure.{key}", "0", "it is 0 1, but it must be a whole number: give 1 or more")
+    *((f"structure.{key}", "0", "it is 0, but it must be a whole number: give 1 or more")
       for key in ("cores", "cores_per_tile", "tile_columns")),
     ("structure.cores", "1.5", "a whole number"),
     ("limits.neurons_per_core", "0", "a whole number: give 1 or more"),
-    ("limits.neurons_per_core", "512.5", "it is 512.5 1, but it must be a whole number"),
+    ("limits.neurons_per_core", "512.5", "it is 512.5, but it must be a whole number"),
     ("limits.axons_in_per_core", "0", "a whole number: give 1 or more"),
     ("capacity.synapse", "0", "a whole number of bits: give 1 or more"),
     ("capacity.payload", "0.5", "a whole number of bits: give 0 or more"),
@@ -120,6 +120,14 @@ def test_what_no_chip_can_have_is_refused_on_reading(tmp_path: Path, key: str, v
         load_chip(path)
     section, name = key.split(".")
     assert str(error.value).startswith(f"chip file {path}, line 3: [{section}] {name}")
+
+
+@pytest.mark.parametrize("key", ["structure.cores", "limits.neurons_per_core", "capacity.synapse", "clock.frequency"])
+def test_a_range_that_would_reach_no_report_is_refused(tmp_path: Path, key: str) -> None:
+    unit = UNITS.get(key.split(".")[0], "1")
+    entry = f'{key} = {{ low = 100, nominal = 200, high = 400, unit = "{unit}", kind = "assumed", source = "unit" }}\n'
+    with pytest.raises(UserError, match=r"it is 200.* but only prices, times, .* may be ranges"):
+        load_chip(written(tmp_path, f'name = "mine"\ninherits = "unit"\n{entry}'))
 
 
 def test_zeros_that_mean_something_are_read(tmp_path: Path) -> None:
@@ -227,7 +235,7 @@ def test_inheritance_replaces_whole_numbers(tmp_path: Path) -> None:
     child = load_chip(written(tmp_path, f'name = "child"\ninherits = "unit"\n{change}'))
     assert child.name == "child"
     assert child.prices["message"].quantity is not None
-    assert child.prices["message"].quantity.range.high == pytest.approx(3e-9)
+    assert child.prices["message"].quantity.range.high == pytest.approx(3e-9, rel=1e-9, abs=0)
     assert child.prices["hop_x"] == load_chip("unit").prices["hop_x"]
     assert child.digest != load_chip("unit").digest
 

@@ -43,7 +43,7 @@ def test_the_chain_of_the_docs(tmp_path: Path) -> None:
     assert found.messages_in == (2, 2, 3)
     assert found.messages_out == (2, 1, 0)  # neuron 0 fires twice, neuron 1 once
     assert found.cycles == ((5, 5), (5, 7), (5, 8))
-    assert [each.nominal for each in found.energy] == pytest.approx([27e-12, 36e-12, 39e-12], rel=1e-12)
+    assert [each.nominal for each in found.energy] == pytest.approx([27e-12, 36e-12, 39e-12], rel=1e-12, abs=0)
 
 
 @settings(max_examples=40)
@@ -108,7 +108,7 @@ def adds_up(report: NetworkReport) -> None:
     assert sum(found.messages_out) + (host.messages or 0) == pytest.approx(totals.messages)
     for end in ("low", "nominal", "high"):
         cores = sum(getattr(each, end) for each in found.energy)
-        assert cores + getattr(host.energy, end) == pytest.approx(getattr(report.energy.dynamic, end), rel=1e-9)
+        assert cores + getattr(host.energy, end) == pytest.approx(getattr(report.energy.dynamic, end), rel=1e-9, abs=0)
 
 
 @pytest.mark.parametrize("name", ["loihi1-davies2018", "loihi1-sanafe", "loihi2"])
@@ -134,7 +134,7 @@ def test_memories_cost_what_their_accesses_cost(name: str) -> None:
     accesses = [row for row in totals.actions if row.action.endswith(("_read", "_write")) and row.energy.nominal]
     memories = [row.energy.nominal for row in totals.memories if row.energy is not None]
     assert len(memories) > 3
-    assert sum(memories) == pytest.approx(sum(row.energy.nominal for row in accesses), rel=1e-9)
+    assert sum(memories) == pytest.approx(sum(row.energy.nominal for row in accesses), rel=1e-9, abs=0)
 
 
 def test_memories_without_a_price_of_their_own_say_so() -> None:

@@ -35,13 +35,14 @@ def steps(draw: st.DrawFn) -> dict[str, Any]:
     }
 
 
-def run_fast(step: dict[str, Any]) -> tuple[Mesh, Array, Array, Array]:
+def run_fast(step: dict[str, Any], sent: Array | None = None) -> tuple[Mesh, Array, Array, Array]:
+    """`sent`: the messages that travel in each of several steps, ``[steps, messages]``; all of them in one if None."""
     x, y = np.array(step["tiles"]).T
     width = int(x.max()) + 1
     along_x = [step["crossing"] if (i + 1) % step["columns"] == 0 else step["hop_x"] for i in range(width - 1)]
     mesh = build(width, int(y.max()) + 1, x, y, along_x, step["hop_y"], step["hop_x"], step["places"])
     flat = [message for outbox in step["outboxes"] for message in outbox]
-    numbers, ones = np.arange(len(flat) + 1), np.ones((1, len(flat)), np.uint8)
+    numbers, sent = np.arange(len(flat) + 1), np.ones((1, len(flat))) if sent is None else sent
     axons = (  # a branch a message
         np.cumsum([0, *map(len, step["outboxes"])]),
         numbers,
@@ -53,19 +54,25 @@ def run_fast(step: dict[str, Any]) -> tuple[Mesh, Array, Array, Array]:
         numbers[:-1],
         [message.work for message in flat],
     )
-    rows = np.zeros((1, len(flat)), np.int64)
+    rows = np.repeat(np.arange(len(sent))[:, None], len(flat), axis=1)
     intake, waited, used = (
         np.zeros(shape, np.int64)
         for shape in (
-            (1, mesh.cores, 7),
+            (len(sent), mesh.cores, 7),
             (4 * mesh.tiles + 2 * mesh.cores + 1, 2),
             (4 * mesh.tiles + 2 * mesh.cores, 2),
         )
     )
     kernel.run_steps(
-        mesh.template, tuple(np.array(found, np.int64) for found in axons), ones, rows, intake, waited, used
+        tuple(mesh.tables),
+        tuple(np.array(found, np.int64) for found in axons),
+        sent.astype(np.uint8),
+        rows,
+        intake,
+        waited,
+        used,
     )
-    return mesh, intake[0], waited, used
+    return mesh, intake, waited, used
 
 
 @settings(max_examples=150, deadline=None)
@@ -74,11 +81,11 @@ def test_every_core_link_and_queue_is_the_same_to_the_tick(step: dict[str, Any])
     mesh, intake, waited, used = run_fast(step)
     slow = SlowMesh(**{**step, "outboxes": [[replace(found) for found in outbox] for outbox in step["outboxes"]]})
     slow.run()
-    assert intake.tolist() == [
+    assert intake[0].tolist() == [
         [core.taken, core.busy_from, *core.path, taker.busy]
         for core, taker in zip(slow.cores, slow.takers, strict=True)
     ]
-    assert (intake[:, 2:6].sum(axis=1) == intake[:, 1]).all()
+    assert (intake[0, :, 2:6].sum(axis=1) == intake[0, :, 1]).all()
     servers = {**links(mesh, slow), **{4 * mesh.tiles + i: port for i, port in enumerate(slow.ports)}}
     servers |= {4 * mesh.tiles + mesh.cores + i: taker for i, taker in enumerate(slow.takers)}
     assert {number: tuple(used[number]) for number in servers} == {
@@ -91,6 +98,19 @@ def test_every_core_link_and_queue_is_the_same_to_the_tick(step: dict[str, Any])
         assert waited[found[1 : 1 + len(queues)]].tolist() == [
             [queue.contention, queue.back_pressure] for queue in queues
         ]
+
+
+@settings(max_examples=50, deadline=None)
+@given(steps(), st.data())
+def test_steps_do_not_depend_on_one_another(step: dict[str, Any], data: st.DataObject) -> None:
+    count = sum(map(len, step["outboxes"]))
+    chosen = st.lists(st.booleans(), min_size=count, max_size=count)
+    sent = np.array(data.draw(st.lists(chosen, min_size=1, max_size=4)))
+    _, *together = run_fast(step, sent)
+    alone = [run_fast(step, row[None])[1:] for row in sent]
+    assert together[0].tolist() == np.concatenate([found[0] for found in alone]).tolist()
+    for place in (1, 2):
+        assert together[place].tolist() == np.sum([found[place] for found in alone], axis=0).tolist()
 
 
 def links(mesh: Mesh, slow: SlowMesh) -> dict[int, Any]:

@@ -61,7 +61,7 @@ def test_a_barrier_is_charged_for_its_additions_potentials_and_levels() -> None:
     # Two values up to 3: the potential has 3 bits. An event has 2 bits of value and 1 of address.
     queue, potential = access(3, 1000 * 3), access(3, 2 * 3)
     expected = [5 * queue[i] + 10 * potential[i] + (3 + 2) * add(3) + 3 * add(1) for i in range(3)]
-    assert [row.energy.low, row.energy.nominal, row.energy.high] == pytest.approx(expected, rel=1e-12)
+    assert [row.energy.low, row.energy.nominal, row.energy.high] == pytest.approx(expected, rel=1e-12, abs=0)
 
 
 def test_a_convolution_counts_its_borders_exactly() -> None:
@@ -109,7 +109,7 @@ def test_a_convolution_counts_its_borders_exactly() -> None:
         + operations * add(math.ceil(math.log2(18)))
         + 8 * multiply(5)
     )
-    assert row.energy.nominal == pytest.approx(expected, rel=1e-12)
+    assert row.energy.nominal == pytest.approx(expected, rel=1e-12, abs=0)
 
 
 def layer_bits(row: LayerRow, memory: str) -> int:

@@ -44,7 +44,7 @@ def test_the_commands_of_the_guide(odin: Path, capsys: pytest.CaptureFixture[str
         assert number.value in printed
     report = json.loads((odin.parent / "odin.json").read_text(encoding="utf-8"))
     network = report["networks"][0]
-    assert network["energy"]["dynamic"]["nominal"] == pytest.approx(152.4e-12)
+    assert network["energy"]["dynamic"]["nominal"] == pytest.approx(152.4e-12, rel=1e-9, abs=0)
     notes = " ".join(network["notes"])
     assert "Static power is unknown" in notes
     assert "it takes 2 cores, and the chip has 1" in notes
@@ -69,5 +69,5 @@ def test_the_first_example_of_the_guide_is_a_chip(tmp_path: Path) -> None:
     chip = load_chip(path)
     report = simulate(chain(), np.array([[1, 0]], np.uint8), None, chip)
     costs = {row.action: row.energy.nominal for row in report.totals.actions}
-    assert costs["synaptic_operation"] == pytest.approx(12 * 4.6e-12)
+    assert costs["synaptic_operation"] == pytest.approx(12 * 4.6e-12, rel=1e-9, abs=0)
     assert costs["synapse_read"] == 0

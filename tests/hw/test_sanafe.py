@@ -51,9 +51,9 @@ def test_by_hand(chip: Chip) -> None:
     totals = expected(networks.chain(), np.array([[1, 0]], np.uint8), chip)[0].totals
     assert (totals.fired, totals.synaptic_events, totals.packets) == (2 + 3, 6 + 6, 2 + 3)
     assert totals.updated == 2 + 3 * 2 + 2 * 2
-    assert totals.synapse == pytest.approx(12 * 33.6e-12)
-    assert totals.soma == pytest.approx((5 * 4 * 51.2 + 10 * 21.6 + 3 * 69.3) * 1e-12)
-    assert totals.network == pytest.approx(5 * 111e-12)  # all on one tile
+    assert totals.synapse == pytest.approx(12 * 33.6e-12, rel=1e-9, abs=0)
+    assert totals.soma == pytest.approx((5 * 4 * 51.2 + 10 * 21.6 + 3 * 69.3) * 1e-12, rel=1e-9, abs=0)
+    assert totals.network == pytest.approx(5 * 111e-12, rel=1e-9, abs=0)  # all on one tile
     visits, taken = 3 * 6.0, 16.0 + 3 * 4.7
     steps = [
         max(visits, taken),
@@ -61,7 +61,7 @@ def test_by_hand(chip: Chip) -> None:
         max(visits + 3 * 3.7 + 2 * (30.0 + 5.1), 2 * (16.0 + 2 * 4.7)),
         max(visits, 2 * 6.0 + 2 * 3.7),
     ]
-    assert totals.seconds == pytest.approx((sum(steps) + 4 * 600.0) * 1e-9)
+    assert totals.seconds == pytest.approx((sum(steps) + 4 * 600.0) * 1e-9, rel=1e-9, abs=0)
 
 
 def test_logits_are_those_of_the_network(chip: Chip) -> None:
@@ -80,14 +80,16 @@ def test_counts_are_those_of_the_report(steps: int, levels: int, tmp_path: Path)
     rows = {row.action: row for row in totals.actions}
     counts = found.synaptic_events, found.packets, found.fired
     assert counts == (totals.synaptic_operations, totals.messages, totals.events_out)
-    assert found.synapse == pytest.approx(rows["synaptic_operation"].energy.nominal)
-    assert found.network == pytest.approx(sum(row.energy.nominal for name, row in rows.items() if name in TRAVEL))
+    assert found.synapse == pytest.approx(rows["synaptic_operation"].energy.nominal, rel=1e-9, abs=0)
+    assert found.network == pytest.approx(
+        sum(row.energy.nominal for name, row in rows.items() if name in TRAVEL), rel=1e-9, abs=0
+    )
     # SANA-FE takes one step more, in which the input is sent, and updates whatever has a potential.
     inputs = totals.events_out - rows["spike_out"].count
     further = found.updated - inputs - rows["neuron_update_active"].count
     assert further > 0
     somas = sum(row.energy.nominal for name, row in rows.items() if name in SOMA)
-    assert found.soma == pytest.approx(somas + totals.neurons * 51.2e-12 + further * 21.6e-12)
+    assert found.soma == pytest.approx(somas + totals.neurons * 51.2e-12 + further * 21.6e-12, rel=1e-9, abs=0)
 
 
 TRAVEL = ("message", "hop_x", "hop_y")
@@ -293,7 +295,7 @@ def test_our_summary_is_its_simple_time_without_overlap(chip: Chip) -> None:
     steps = (taken[:-1] + spent[1:]).max(axis=1)
     latency = simulate(graph, images, None, chip).latency
     assert latency.steps == len(steps)
-    assert latency.seconds == pytest.approx(steps.sum() + len(steps) * barrier(chip, cores.tiles))
+    assert latency.seconds == pytest.approx(steps.sum() + len(steps) * barrier(chip, cores.tiles), rel=1e-9, abs=0)
 
 
 def without_skip(graph: Graph) -> Graph:

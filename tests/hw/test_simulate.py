@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -81,6 +82,8 @@ def test_notes_say_what_time_and_placement_stand_for(tmp_path: Path) -> None:
     # The figures are those of docs/hardware-models.md.
     assert "takes 3 steps (23 ns); in a stream, one ends every 2 steps (17 ns). Static energy is charged" in notes
     assert "breaks limits" not in notes
+    uncertain = " ".join(simulate(chain(), images(chain()), None, load_chip("loihi1-sanafe")).notes)
+    assert re.search(r"takes 3 steps \(.* µs, .* to .* µs by the times of the chip file\); in a stream", uncertain)
 
 
 def test_notes_count_the_numbers_that_are_assumed(tmp_path: Path) -> None:
