@@ -75,8 +75,14 @@ def one_per_chip(report: EnergyReport) -> list[NetworkReport]:
     return list(found.values())
 
 
-def price_kinds(network: NetworkReport) -> str:
+def kinds(network: NetworkReport) -> str:
     """How many of the chip's numbers were measured, published, simulated, derived or assumed."""
-    kinds = Counter(number.kind for number in network.chip.numbers)
-    listed = ", ".join(f"{number} {kind}" for kind, number in sorted(kinds.items())) or "none"
-    return f"{network.chip.name} ({network.chip.title}): {listed}; sha256 {network.chip.digest[:12]}."
+    stated = [number for number in network.chip.numbers if number.source and number.value != "absent"]
+    found = Counter(number.kind for number in stated)
+    return ", ".join(f"{number} {kind}" for kind, number in sorted(found.items())) or "none"
+
+
+def price_kinds(network: NetworkReport) -> str:
+    """The chip, the kinds of its numbers, and which file it is."""
+    chip = network.chip
+    return f"{chip.name} ({chip.title}): {kinds(network)}; sha256 {chip.digest[:12]}."
