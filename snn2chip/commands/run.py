@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from snn2chip.commands.base import check_inputs, check_reports, command
+from snn2chip.errors import UserError
 
 
 def add(commands: Any) -> None:
@@ -35,6 +37,9 @@ The output is int32 [B, classes], logits summed over the T steps."""
 def _execute(options: argparse.Namespace) -> int:
     from snn2chip import api, files
 
+    output = Path(options.output)
+    if output.suffix != ".npy" and (output.is_file() or not output.exists()):  # a pipe or a device has no suffix
+        raise UserError(f"--output {options.output}: logits are written with numpy.save: call it something.npy")
     check_reports([options.output], [options.artifact])
     files.check_distinct({"--output": options.output}, {"--input": options.input})
     check_inputs([options.input])

@@ -24,14 +24,20 @@ samples and on inputs that are searched for a difference."""
 
 
 def _execute(options: argparse.Namespace) -> int:
+    from snn2chip import files
     from snn2chip.errors import UserError
 
     if options.against and (options.html or options.environment):
         raise UserError("--against writes no page and no environment: leave out --html and --environment")
     if options.differing and not options.against:
         raise UserError("--differing has no effect without --against OTHER: add it, or leave that out")
+    streams = [f"--{name} -" for name in ("json", "html", "environment") if getattr(options, name) == "-"]
+    if len(streams) > 1:
+        raise UserError(f"{' and '.join(streams)} both want standard output: give one of them a file")
+    outputs = {f"--{name}": getattr(options, name) for name in ("json", "html", "environment", "differing")}
+    files.check_distinct(outputs, {})
     artifacts = [folder for folder in (options.artifact, options.against) if folder]
-    check_reports((options.json, options.html, options.environment, options.differing), artifacts)
+    check_reports(outputs.values(), artifacts)
     return _compare(options) if options.against else _verify(options)
 
 

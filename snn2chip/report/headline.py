@@ -163,8 +163,22 @@ def _other_chips(report: EnergyReport) -> str:
 
 
 def _does_not_fit(report: EnergyReport) -> str:
-    unfit = [item.label for item in report.networks if item.placement and item.placement.get("fits") is False]
-    return f"Not on one chip: {', '.join(unfit)}." if unfit else ""
+    """Networks that need several chips, and those that no number of chips could hold."""
+    unfit = [item for item in report.networks if item.placement and item.placement.get("fits") is False]
+    hopeless = [item for item in unfit if _limits(item) - {"cores"}]
+    several = ", ".join(item.label for item in unfit if item not in hopeless)
+    broken = ", ".join(f"{item.label} breaks {' and '.join(sorted(_limits(item)))}" for item in hopeless)
+    return " ".join(
+        [
+            *([f"Not on one chip: {several}."] if several else []),
+            *([f"{broken}: the figures are for a chip that could hold it (see the notes)."] if hopeless else []),
+        ]
+    )
+
+
+def _limits(network: NetworkReport) -> set[str]:
+    """The limits that its placement breaks."""
+    return {str(entry.get("limit")) for entry in (network.placement or {}).get("broken", ())}
 
 
 def _mostly_static(own: NetworkReport) -> str:

@@ -105,7 +105,9 @@ def _tiles(report: EnergyReport) -> list[tuple[str, str, str]]:
     dynamic, static, latency = own.energy.dynamic, own.energy.static, own.latency
     between = f"{quantity(dynamic.low, 'J')} to {quantity(dynamic.high, 'J')}"
     total = f"{quantity(own.energy.total.nominal, 'J')} with static power" if static else "no static power stated"
-    cycles = f"{count(latency.cycles)} cycles, " if latency.cycles is not None else ""
+    ends = latency.seconds_range
+    cycles = f"{quantity(ends.low, 's')} to {quantity(ends.high, 's')}; " if ends and ends.low < ends.high else ""
+    cycles += f"{count(latency.cycles)} cycles, " if latency.cycles is not None else ""
     return [
         ("accuracy", percent(own.accuracy), f"{own.samples} samples"),
         ("dynamic energy", quantity(dynamic.nominal, "J"), f"{between}; {total}"),

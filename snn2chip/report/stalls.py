@@ -32,7 +32,7 @@ def _critical_path(label: str, timing: DetailedTiming) -> Sheet:
     headings = ("steps", "travel", "contention", "back pressure", "behind", "taking in", "updating", "sending")
     footnote = (
         "Cycles of one inference by the layer that held the slowest core of a step: the way of the message that it "
-        "waited for last, then its own work. With "
+        "waited for last (behind: queued behind others), then its own work. With "
         f"{count(timing.barrier_cycles)} cycles of barriers they add up to {count(timing.cycles)}, which is "
         f"{count(timing.cycles - timing.summary_cycles)} more than summary timing says (samples: "
         f"{count(timing.shortest)} to {count(timing.longest)})."

@@ -184,7 +184,8 @@ def memories(network: NetworkReport) -> Sheet:
 
 
 def memory_energy(network: NetworkReport) -> Sheet:
-    """Accesses to each memory of the network and their energy, where the chip file prices them by themselves."""
+    """Accesses to each memory and their energy; no rows where the chip file prices none of them by itself."""
+    priced = any(row.energy is not None for row in network.totals.memories)
     rows = tuple(
         (
             row.memory,
@@ -198,7 +199,7 @@ def memory_energy(network: NetworkReport) -> Sheet:
     title = f"Memories of {network.label}"
     footnote = "Reads and writes in words. -: the accesses are priced within other actions, or not at all."
     headings = ("reads", "writes", *ENERGY_COLUMNS)
-    return Sheet(title, ("memory", "word"), headings, rows, footnote=footnote)
+    return Sheet(title, ("memory", "word"), headings, rows if priced else (), footnote=footnote)
 
 
 def actions(network: NetworkReport) -> Sheet:

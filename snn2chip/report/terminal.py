@@ -57,11 +57,9 @@ def _sheets(report: EnergyReport, width: int) -> Iterator[Sheet]:
         yield from _fitting(sheet, width)
     yield from _fitting(tables.layers(report.own, named=width >= _WIDE), width)
     yield from _fitting(tables.memories(report.own), width)
-    if any(row.energy is not None for row in report.own.totals.memories):
-        yield from _fitting(tables.memory_energy(report.own), width)
-    if cores := costliest(report.own):
-        yield from _fitting(cores, width)
-    for sheet in side_by_side.filled(detailed(report.own)):
+    cores = costliest(report.own)
+    more = (tables.memory_energy(report.own), *([cores] if cores else []), *detailed(report.own))
+    for sheet in side_by_side.filled(more):
         yield from _fitting(sheet, width)
 
 

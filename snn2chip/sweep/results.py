@@ -30,7 +30,8 @@ class Row:
         front_at: at which prices it is on the front, of `PRICES`.
         refused: why there are no figures, or why they count for nothing: the network does not fit on a core.
         values: by objective, at nominal prices; None where the model does not know it.
-        energy: dynamic joules with their range; None where `refused`.
+        energy: dynamic joules with their range; None without a result. A network whose placement breaks a limit is
+            `refused` as well, and has the energy of a chip that could hold it.
         samples: how many inputs stand behind the accuracy.
         result: what the store holds (see `snn2chip.sweep.evaluate.summary`); None where the chip refused the network.
     """

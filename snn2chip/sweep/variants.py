@@ -127,11 +127,11 @@ def _entry(chip: Chip, key: str, value: str) -> str:
 def _unit(chip: Chip, key: str, section: str) -> str:
     """The unit that the chip's own file writes, or the only one there is."""
     if key in chip.numbers:
-        return chip.numbers[key].text.rpartition(" ")[2]
+        return chip.numbers[key].unit
     prices = {"prices": chip.prices, "times": chip.times}.get(section, {})
     price = prices.get(key.partition(".")[2])
     if price is not None and price.quantity is not None:
-        return price.quantity.text.rpartition(" ")[2]
+        return price.quantity.unit
     if (unit := _UNITS.get(SECTIONS[section])) is None:
         raise UserError(f"--set {key}: {chip.name} has no number there to take the unit from: write it, as in '10 pJ'")
     return unit

@@ -16,6 +16,7 @@ from snn2chip.hw_models.results import (
     NetworkReport,
     Range,
     SourcedPrice,
+    exact,
     total,
 )
 from snn2chip.report import EnergyReport
@@ -160,7 +161,9 @@ def network(
         levels=levels,
         samples=450,
         accuracy=accuracy,
-        latency=Latency(steps + 7, totals.cycles, seconds, steps, 900.0, 5e-6 * steps),
+        latency=Latency(
+            steps + 7, totals.cycles, seconds, steps, 900.0, 5e-6 * steps, exact(seconds), exact(5e-6 * steps)
+        ),
         energy=Energy(totals.energy, static, totals.energy + (static or NOTHING), static_power),
         layers=layers,
         totals=totals,

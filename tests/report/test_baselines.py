@@ -11,27 +11,9 @@ import torch
 from snn2chip import api, nn, simulation, zoo
 from snn2chip.artifact import Samples
 from snn2chip.errors import UserError
-from snn2chip.hw_models.chip import load_chip
+from tests.artifacts import few, written
 
 OWN_SAMPLES = "ten (T=10) was fed the samples of its own artifact, as frames of its own"
-
-
-def written(compiled: api.Compiled, folder: Path) -> Path:
-    """An artifact without exported forms, which a simulation does not read."""
-    return api.write(compiled, load_chip("unit"), folder, forms=()).folder
-
-
-def few(compiled: api.Compiled, count: int = 12) -> api.Compiled:
-    samples = compiled.samples
-    assert samples is not None
-    assert samples.y is not None
-    return api.Compiled(
-        compiled.graph,
-        compiled.name,
-        compiled.class_names,
-        compiled.training,
-        Samples(samples.x[:count], samples.y[:count]),
-    )
 
 
 @pytest.fixture(scope="module")

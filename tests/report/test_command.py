@@ -70,7 +70,7 @@ def test_everything_for_a_paper_and_the_same_bytes_twice(own: str, tmp_path: Pat
     assert {"about", "break_even", "membrane", "energy_delay", "uncertainty"} <= set(document)
     assert document["comparisons"][0]["swings"][0]["number"] == "words.access"
     assert "cite from r.bib" in (folders[0] / "r.tex").read_text()
-    assert "@misc{jouppi2017" in (folders[0] / "r.bib").read_text()
+    assert "@inproceedings{jouppi2017" in (folders[0] / "r.bib").read_text()
 
 
 def test_the_optimised_placement_is_that_of_ones_own(

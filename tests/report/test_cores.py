@@ -13,8 +13,9 @@ import pytest
 from snn2chip import artifact, cli
 from snn2chip.errors import UserError
 from snn2chip.hw_models import simulate
+from snn2chip.hw_models.changes import UNITS
 from snn2chip.hw_models.chip import load_chip
-from snn2chip.hw_models.fitting import UNITS, fit
+from snn2chip.hw_models.fitting import fit
 from snn2chip.hw_models.needs import LIMITS
 from snn2chip.report import EnergyReport, html
 from snn2chip.report.core_drawing import Shade, every_core, shades
@@ -23,6 +24,7 @@ from snn2chip.report.core_table import costliest
 from snn2chip.report.cores import percent, text
 from snn2chip.report.cores_page import page
 from snn2chip.report.drawing import NARROW
+from snn2chip.report.tables import memory_energy
 from snn2chip.report.timeline import shown, timeline_figure
 from snn2chip.report.units import count, quantity
 from tests.hw.networks import chain, images, residual, unit
@@ -251,3 +253,14 @@ def test_inspect_refuses_cores_of_a_file(folder: Path, capsys: pytest.CaptureFix
     assert "lies inside" in capsys.readouterr().err
     assert cli.main(["inspect", str(folder), "--chip", "dense-45nm"]) == 2
     assert "there are no cores to show: the array model knows no cores" in capsys.readouterr().err
+
+
+def test_memories_have_an_energy_where_they_have_a_price(report: EnergyReport) -> None:
+    sheet, rows = memory_energy(report.own), report.own.totals.memories
+    priced = {(row.memory, f"{row.word_bits} bit"): row.energy for row in rows}
+    assert {row[:2] for row in sheet.rows} == set(priced)
+    for memory, word, *_, nominal, _ in sheet.rows:
+        energy = priced[memory, word]
+        assert nominal == ("-" if energy is None else quantity(energy.nominal, "J"))
+    unpriced = replace(report.own.totals, memories=tuple(replace(row, energy=None) for row in rows))
+    assert not memory_energy(replace(report.own, totals=unpriced)).rows

@@ -124,3 +124,15 @@ def test_different_samples_and_missing_room_are_told() -> None:
     text = " ".join(cautions(EnergyReport((network("own"), big))))
     assert "different numbers of samples: [10, 450]" in text
     assert "Not on one chip: big." in text
+
+
+def test_a_limit_that_no_number_of_chips_would_keep() -> None:
+    broken = [
+        {"layer": "stem", "limit": "axons_in_per_core", "need": 9, "have": 4},
+        {"layer": "stem", "limit": "cores"},
+    ]
+    own = replace(network("own"), placement={"fits": False, "broken": broken})
+    big = replace(network("big"), placement={"fits": False, "broken": broken[1:]})
+    text = " ".join(cautions(EnergyReport((own, big))))
+    assert "Not on one chip: big." in text
+    assert "own breaks axons_in_per_core and cores: the figures are for a chip that could hold it" in text

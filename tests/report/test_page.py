@@ -9,7 +9,6 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
-from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from snn2chip.report.html import page as render_page
 from snn2chip.report.plots import events_figure
 from tests.report.browser import chromium, console
 from tests.report.builder import full_report, network, on_array, without_time
+from tests.report.pages import PageText
 
 ROOT = Path(__file__).resolve().parents[2]
 SVG = "{http://www.w3.org/2000/svg}"
@@ -32,24 +32,6 @@ PICTURE = re.compile(r'(?:src|srcset)="data:image/svg\+xml;base64,([^"]+)"')
 @pytest.fixture(scope="module")
 def page() -> str:
     return render_page(full_report())
-
-
-class _Text(HTMLParser):
-    """Visible text and tags in order."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.addresses: list[str] = []
-        self.words: list[str] = []
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.addresses += [value or "" for name, value in attrs if name in ("src", "srcset", "href")]
-
-    def handle_data(self, data: str) -> None:
-        self.words += data.split()
 
 
 def test_the_same_report_gives_the_same_bytes_in_every_process(page: str) -> None:
@@ -65,7 +47,7 @@ def test_the_same_report_gives_the_same_bytes_in_every_process(page: str) -> Non
 
 
 def test_nothing_is_fetched_from_anywhere(page: str) -> None:
-    parsed = _Text(page)
+    parsed = PageText(page)
     assert parsed.addresses
     assert all(address.startswith("data:") for address in parsed.addresses)
     assert not {"script", "iframe", "object", "embed"} & set(parsed.tags)
@@ -74,7 +56,7 @@ def test_nothing_is_fetched_from_anywhere(page: str) -> None:
 
 
 def test_headline_tables_and_sources_are_there(page: str) -> None:
-    words = " ".join(_Text(page).words)
+    words = " ".join(PageText(page).words)
     assert headline(full_report()) in words
     for shown in (
         "block1.barrier",
@@ -116,7 +98,7 @@ def test_long_labels_stay_within_their_figure() -> None:
     for encoded in PICTURE.findall(page):
         root = ElementTree.fromstring(base64.b64decode(encoded).decode())
         assert float(root.attrib["width"].removesuffix("pt")) < 700
-    assert label.strip() in " ".join(_Text(page).words)
+    assert label.strip() in " ".join(PageText(page).words)
 
 
 def test_without_any_accuracy_its_figure_is_left_out() -> None:
@@ -132,7 +114,7 @@ def test_notes_of_the_report_stand_in_the_box_of_cautions(page: str) -> None:
 
 
 def test_the_tile_of_an_array_counts_products() -> None:
-    words = " ".join(_Text(render_page(EnergyReport((on_array(network("own"), 170e3),)))).words)
+    words = " ".join(PageText(render_page(EnergyReport((on_array(network("own"), 170e3),)))).words)
     assert "multiplications 170 k those of zeros included" in words
     assert "8 steps; in a stream one inference every 5.00 µs" in words
 

@@ -37,7 +37,7 @@ def test_static_power_is_a_number_of_its_own() -> None:
     assert "power.static" not in {swing.number for swing in prices.swings(own)}
     (swing,) = (swing for swing in prices.swings(own, prices.total) if swing.number == "power.static")
     assert own.energy.static is not None
-    assert swing.span == pytest.approx(own.energy.static.high - own.energy.static.low)
+    assert swing.span == pytest.approx(own.energy.static.high - own.energy.static.low, rel=1e-9, abs=0)
 
 
 def test_swings_of_a_ratio_move_on_both_sides() -> None:

@@ -7,26 +7,23 @@ import json
 import shutil
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from snn2chip import cli, zoo
+from snn2chip import zoo
+from tests.commands import Command
 
 #: Arguments to exit code, standard output and standard error.
 Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command) -> Run:
     monkeypatch.chdir(tmp_path)
-
-    def command(*arguments: str) -> tuple[int, str, str]:
-        code = cli.main(["sweep", *arguments])
-        return code, *capsys.readouterr()
-
-    return command
+    return partial(command, "sweep")
 
 
 def _points(folder: Path = Path("build/sweep")) -> list[dict[str, str]]:
@@ -54,6 +51,15 @@ def test_the_space_is_every_network_at_every_precision_on_every_chip(run: Run) -
     assert {point["samples"] for point in _points()} == {"4"}
     table = [line.split()[0] for line in out.splitlines() if line[:1].isdecimal() and "points" not in line]
     assert sorted(table) == sorted(point["front"] for point in _points() if point["front"])
+
+
+def test_cores_on_several_chips_say_on_how_many(run: Run) -> None:
+    code, out, err = run("--block", "sew", "--samples", "1", "--set", "structure.cores=4")
+    (point,) = _points()
+    assert (code, err) == (0, "")
+    assert int(point["chips"]) > 1
+    assert f"  {point['cores']} on {point['chips']} chips  " in out
+    assert out.startswith("1 point; ")
 
 
 def test_a_second_sweep_reads_what_the_first_computed(run: Run) -> None:

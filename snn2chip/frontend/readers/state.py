@@ -80,10 +80,13 @@ def load(path: Path, model: nn.Module, state: State, arch: str) -> nn.Module:
 
     Raises: UserError naming the weights that are missing, left over, of another shape, or not finite.
     """
-    state = _renamed(state, model.state_dict().keys())
-    _check_fit(path, model.state_dict(), state, arch)
+    expected = model.state_dict()
+    state = _renamed(state, expected.keys())
+    _check_fit(path, expected, state, arch)
     check_finite(path, state)
-    on_meta = any(tensor.is_meta for tensor in model.state_dict().values())
+    real = {name: tensor.to(torch.float32) for name, tensor in state.items() if expected[name].is_floating_point()}
+    state = {**state, **real}  # whole numbers, too, where the network has weights: they cannot be assigned as they are
+    on_meta = any(tensor.is_meta for tensor in expected.values())
     try:
         model.load_state_dict(state, assign=on_meta, strict=False)
         model.to(torch.float32)
