@@ -26,7 +26,7 @@ demo: $(READY) $(LAVA_READY)  ## digits, from the trained model to a certificate
 
 .PHONY: test
 test: $(READY) $(LAVA_READY) browser  ## every test
-	$(BIN)/pytest -n $(WORKERS) --dist loadfile --durations=10 -rs
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=10 -rs
 
 .PHONY: test-peers
 test-peers: $(PEERS)/.ready $(QUALIA)/.ready $(SANAFE)/.ready $(LAVA_READY)  ## networks of SpikingJelly, snnTorch, sinabs, norse and lava-dl, in an environment of theirs
@@ -45,8 +45,9 @@ types: $(READY)  ## mypy --strict
 	$(BIN)/mypy
 
 .PHONY: fuzz
-fuzz: $(PEERS)/.ready $(LAVA_READY)  ## NETWORKS=2000 random networks through every program, SpikingJelly and Lava included
+fuzz: $(PEERS)/.ready $(LAVA_READY)  ## NETWORKS=2000 random networks through every program, SpikingJelly and Lava included; every bit of a NIR file
 	$(PEERS)/bin/python -m tests.fuzz.everywhere --networks $(NETWORKS)
+	$(PEERS)/bin/python -m tests.artifact.every_bit
 
 .PHONY: hunt
 hunt: $(READY) $(LAVA_READY)  ## random networks through every form, for FUZZ_SECONDS=600; failures are made small

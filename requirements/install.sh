@@ -19,7 +19,10 @@ as_pip "$python"
 "$python" -m uv --version >/dev/null 2>&1 || "$python" -m pip install -qq --constraint "$lock" uv
 quiet=--quiet
 [ ! -t 2 ] || quiet=
-install() { "$python" -m uv pip install $quiet --python "$python" --constraint "$lock" --build-constraint "$lock" "$@"; }
+install() {  # compiled at once: what every process of the tests would do again where Python may not write
+    "$python" -m uv pip install $quiet --compile-bytecode --python "$python" --constraint "$lock" \
+        --build-constraint "$lock" "$@"
+}
 
 has_gpu() { nvidia-smi -L 2>/dev/null | grep -q '^GPU'; }
 
@@ -41,4 +44,4 @@ if ! has_gpu; then
         echo "No CPU build of PyTorch could be had: taking the default build, which brings CUDA (about 2 GB)." >&2
     fi
 fi
-install --override requirements/overrides.txt --group test --compile-bytecode --editable .
+install --override requirements/overrides.txt --group test --editable .

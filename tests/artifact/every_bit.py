@@ -1,18 +1,29 @@
-"""A small artifact, and the search for changes of its files that go unseen."""
+"""A small artifact, and the search for changes of its files that go unseen.
+
+    python -m tests.artifact.every_bit
+
+flips every bit of a NIR file, which takes 40 s: the tests flip one of each byte.
+"""
 
 from __future__ import annotations
 
+import json
+import sys
+import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from snn2chip import api
+from snn2chip import api, artifact
 from snn2chip.artifact import Samples
 from snn2chip.errors import UserError
 from snn2chip.graph import Graph, Node, frozen
 from snn2chip.hw_models.chip import load_chip
-from snn2chip.ops import Input, Linear, Readout, SpikingNeuron
+from snn2chip.ops import Input, Linear, MultiLevelIF, Readout, SpikingNeuron
+
+BITS = 8
 
 
 def one_neuron(neuron: SpikingNeuron, steps: int, folder: Path) -> Path:
@@ -30,8 +41,11 @@ def one_neuron(neuron: SpikingNeuron, steps: int, folder: Path) -> Path:
     return folder
 
 
-def missed(path: Path, check: Callable[[], object]) -> list[int]:
-    """Places of the bits of a file whose change `check` does not refuse, then lengths that it accepts, as negatives."""
+def missed(path: Path, check: Callable[[], object], bits: int = BITS) -> list[int]:
+    """Places of the bits of a file whose change `check` does not refuse, then lengths that it accepts, as negatives.
+
+    `bits` of each byte are flipped, one after the other: which of them goes round from byte to byte.
+    """
     whole, found = path.read_bytes(), []
 
     def refuses() -> bool:
@@ -42,11 +56,11 @@ def missed(path: Path, check: Callable[[], object]) -> list[int]:
         return False
 
     with path.open("r+b", buffering=0) as file:
-        for place in range(8 * len(whole)):
-            byte, bit = divmod(place, 8)
-            file.seek(byte)
-            file.write(bytes([whole[byte] ^ 1 << bit]))
-            found += [] if refuses() else [place]
+        for byte, content in enumerate(whole):
+            for bit in sorted((byte + turn) % BITS for turn in range(bits)):
+                file.seek(byte)
+                file.write(bytes([content ^ 1 << bit]))
+                found += [] if refuses() else [BITS * byte + bit]
             file.seek(byte)
             file.write(whole[byte : byte + 1])
         for length in reversed(range(len(whole))):
@@ -56,3 +70,18 @@ def missed(path: Path, check: Callable[[], object]) -> list[int]:
         file.write(whole)
     check()
     return found
+
+
+def missed_of_nir(folder: Path, bits: int = BITS) -> list[int]:
+    """The same for model.nir of a new artifact in `folder`."""
+    one_neuron(MultiLevelIF(frozen([1], np.int32), 2), 1, folder)
+    entry = json.loads((folder / "manifest.json").read_text())["files"]["model.nir"]
+    found = missed(folder / "model.nir", partial(artifact._check_file, folder, "model.nir", entry), bits)
+    artifact.read(folder)
+    return found
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as temporary:
+        unseen = missed_of_nir(Path(temporary) / "tiny-loihi2")
+    sys.exit(f"model.nir: changes that go unseen: {unseen}" if unseen else 0)

@@ -6,7 +6,6 @@ import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +19,7 @@ from snn2chip.graph import frozen
 from snn2chip.ops import MultiLevelIF
 from snn2chip.report.certificate_page import page as render_page
 from tests.report.browser import chromium, console
+from tests.report.pages import PageText
 
 
 def quiet(line: str) -> None:
@@ -49,24 +49,8 @@ def grouped(count: int) -> str:
     return f"{count:,}".replace(",", " ")
 
 
-class _Text(HTMLParser):
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.addresses: list[str] = []
-        self.words: list[str] = []
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.addresses += [value or "" for name, value in attrs if name in ("src", "srcset", "href")]
-
-    def handle_data(self, data: str) -> None:
-        self.words += data.split()
-
-
 def test_it_says_what_the_certificate_says(verification: Verification) -> None:
-    words = " ".join(_Text(render_page(verification)).words)
+    words = " ".join(PageText(render_page(verification)).words)
     made = verification.certificate
     for shown in ("EXACT Every form", made.graph_digest, *(part.sha256 for part in made.inputs)):
         assert shown in words, shown
@@ -83,11 +67,11 @@ def test_it_says_what_the_certificate_says(verification: Verification) -> None:
 
 
 def test_what_is_said_of_some_results_alone(verification: Verification, different: Verification) -> None:
-    assert "exact in differing" in " ".join(_Text(render_page(different)).words)
+    assert "exact in differing" in " ".join(PageText(render_page(different)).words)
     made = verification.certificate
     refused = replace(made.results[0], form="nir", executor="", status="REFUSED", rows=(), reason="it cannot say it")
     words = " ".join(
-        _Text(render_page(replace(verification, certificate=replace(made, results=(*made.results, refused))))).words
+        PageText(render_page(replace(verification, certificate=replace(made, results=(*made.results, refused))))).words
     )
     assert "nir – – REFUSED – it cannot say it" in words
     assert "REFUSED: the form cannot express the network" in words
@@ -95,7 +79,7 @@ def test_what_is_said_of_some_results_alone(verification: Verification, differen
 
 def test_a_divergence_shows_the_neuron_and_what_it_saw(different: Verification) -> None:
     page = render_page(different)
-    words = " ".join(_Text(page).words)
+    words = " ".join(PageText(page).words)
     found = next(result.divergence for result in different.certificate.results if result.divergence)
     assert found.cause is not None
     assert found.cause.inputs
@@ -112,7 +96,7 @@ def test_a_divergence_shows_the_neuron_and_what_it_saw(different: Verification) 
 def test_nothing_is_fetched_from_anywhere(verification: Verification, different: Verification) -> None:
     for found in (verification, different):
         page = render_page(found)
-        parsed = _Text(page)
+        parsed = PageText(page)
         assert all(address.startswith("data:") for address in parsed.addresses)
         assert not {"script", "iframe", "object", "embed", "img"} & set(parsed.tags)
         assert "url(" not in page

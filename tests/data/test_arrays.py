@@ -171,6 +171,28 @@ def test_a_size_that_the_directory_lies_about_is_refused(tmp_path: Path) -> None
         numpy_files.read(tmp_path / "own.npz")
 
 
+def test_two_arrays_of_one_name_are_refused(tmp_path: Path) -> None:
+    """The suffix belongs to the member, not to the name of the array."""
+    np.savez(tmp_path / "own.npz", x=IMAGES)
+    with zipfile.ZipFile(tmp_path / "own.npz", "a") as archive:
+        archive.writestr("x", archive.read("x.npy"))
+    with pytest.raises(UserError, match=r"own.npz: two of its arrays have the same name: write it anew"):
+        numpy_files.read(tmp_path / "own.npz")
+
+
+def test_an_array_with_an_archive_behind_it_is_no_archive(tmp_path: Path) -> None:
+    """zipfile looks at the end of a file, NumPy at its beginning: what is read is what NumPy would read, or nothing."""
+    np.save(tmp_path / "x.npy", CLASSES)
+    np.savez(tmp_path / "own.npz", x=IMAGES)
+    behind = (tmp_path / "own.npz").read_bytes()
+    with (tmp_path / "x.npy").open("ab") as stream:
+        stream.write(behind)
+    assert zipfile.is_zipfile(tmp_path / "x.npy")
+    promised = rf"promises {CLASSES.nbytes} bytes, and {CLASSES.nbytes + len(behind)} follow: write it again with numpy"
+    with pytest.raises(UserError, match=promised):
+        numpy_files.read(tmp_path / "x.npy")
+
+
 @pytest.mark.parametrize("content", [b"", b"no array", b"PK\x05\x06", b"\x93NUMPY\x01\x00\xff\xff{", pickle.dumps([1])])
 def test_what_is_no_numpy_file_is_refused(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "x.npy").write_bytes(content)

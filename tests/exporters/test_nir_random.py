@@ -1,6 +1,6 @@
 """Random networks through the NIR form: written, read back, run by NIRTorch and norse, equal to the interpreter.
 
-And read again by us: the same graph, and confirmed by the exporter.
+And read again by us: the same graph, and confirmed by the exporter. `make fuzz` draws two thousand.
 """
 
 from __future__ import annotations
@@ -85,23 +85,23 @@ def _outcomes(count: int, name: str, **limits: Any) -> Counter[str]:
 
 @pytest.mark.parametrize("levels", [1, 8, 255])
 def test_every_random_network_is_exact_or_refused_by_name(levels: int) -> None:
-    outcomes = _outcomes(50, "nir", max_steps=1, max_levels=levels, **EVERYTHING)
+    outcomes = _outcomes(25, "nir", max_steps=1, max_levels=levels, **EVERYTHING)
     # About 0.73 of many draws; which few are drawn here also depends on what else was imported.
     assert outcomes["exact"] > 0.3 * outcomes.total(), outcomes
 
 
 @pytest.mark.parametrize("name", ["nir-compact", "nir-snntorch"])
 def test_other_profiles_in_one_step(name: str) -> None:
-    outcomes = _outcomes(20, name, max_steps=1, max_levels=8, **EVERYTHING)
+    outcomes = _outcomes(12, name, max_steps=1, max_levels=8, **EVERYTHING)
     assert outcomes["exact"] > 0.3 * outcomes.total(), outcomes
 
 
 def test_stock_neurons_over_several_steps_are_exact_or_refused_by_name() -> None:
-    outcomes = _outcomes(40, "nir", only_hard_reset=True)
+    outcomes = _outcomes(20, "nir", only_hard_reset=True)
     assert outcomes["exact"] > 0.3 * outcomes.total(), outcomes
 
 
-@pytest.mark.parametrize(("name", "steps", "count"), [("nir-composed", 8, 25), ("nir-unrolled", 3, 12)])
+@pytest.mark.parametrize(("name", "steps", "count"), [("nir-composed", 8, 15), ("nir-unrolled", 3, 12)])
 @pytest.mark.parametrize("leaky", [False, True], ids=["multi-level", "everything"])
 def test_soft_resets_over_several_steps(name: str, steps: int, count: int, leaky: bool) -> None:
     limits = EVERYTHING if leaky else {"allow_leaky": False}

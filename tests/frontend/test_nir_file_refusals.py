@@ -11,6 +11,7 @@ import nir
 import numpy as np
 import pytest
 
+from snn2chip import frontend
 from snn2chip.errors import GraphError, UserError
 from snn2chip.frontend import nir_document
 from snn2chip.frontend.nir_file import read_nir
@@ -222,6 +223,10 @@ FILES: dict[str, tuple[Callable[[h5py.Group], Any], str]] = {
         lambda node: replaced(node["nodes/n1"], "tau", "fast"),
         "node 'n1' (LIF) holds no numbers in its field 'tau'",
     ),
+    "a parameter that is infinite in 64 bits": (
+        lambda node: replaced(node["nodes/n1"], "tau", np.full(2, np.longdouble("1e400"))),
+        "node 'n1' (LIF) holds NaN or infinite numbers in its field 'tau'",
+    ),
     "a parameter that is a group": (
         lambda node: [node["nodes/n1"].pop("tau"), node["nodes/n1"].create_group("tau")],
         "node 'n1' (LIF) holds a group 'tau' where a dataset belongs",
@@ -327,6 +332,15 @@ def test_other_hdf5_files_are_refused(tmp_path: Path) -> None:
     assert "it is no NIR file" in refusal(path)
     path.write_bytes(b"neither")
     assert "not an HDF5 file" in refusal(path)
+
+
+@pytest.mark.parametrize("suffix", ["nir", "net"])
+def test_a_sentence_names_the_file_once(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"other.{suffix}"
+    path.write_bytes(b"neither")
+    with pytest.raises(UserError) as caught:
+        frontend.load(path)
+    assert str(caught.value).count(str(path)) == 1, caught.value
 
 
 def test_damaged_data_are_no_traceback(tmp_path: Path) -> None:

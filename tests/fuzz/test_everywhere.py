@@ -1,4 +1,4 @@
-"""A fixed few hundred networks through every program; `make fuzz` draws thousands."""
+"""A fixed hundred networks through every program; `make fuzz` draws two thousand."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from tests.fuzz.everywhere import Findings, Session, batches, main, summary
 def test_the_same_networks_in_every_program(tmp_path: Path) -> None:
     assert isinstance(require(), LavaEnvironment)
     findings = Findings()
-    for batch in batches(240, first_seed=1):
+    for batch in batches(100, first_seed=1):
         Session(findings, tmp_path).all(batch)
     assert not findings.kept, summary(findings, 1, 0.0)
-    assert findings.drawn == 240
+    assert findings.drawn == 100
     for program in ("oracle", "torch", "onnx in onnxruntime", "onnx in its reference evaluator"):
-        assert findings.outcomes[program]["exact"] == 240, program
-    assert findings.outcomes["nir in nirtorch"]["exact"] > 100
-    assert sum(counter["exact"] for name, counter in findings.outcomes.items() if name.startswith("lava")) == 240
+        assert findings.outcomes[program]["exact"] == 100, program
+    assert findings.outcomes["nir in nirtorch"]["exact"] > 40
+    assert sum(counter["exact"] for name, counter in findings.outcomes.items() if name.startswith("lava")) == 100
 
 
 def test_no_network_is_drawn_twice() -> None:

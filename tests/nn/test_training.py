@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,14 +25,7 @@ from snn2chip.training.progress import reporting
 EPOCHS = 30
 TINY = dataclasses.replace(RECIPES["digits"], arch_kwargs={**RECIPES["digits"].arch_kwargs, "width": 4}, batch_size=128)
 
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Sums depend on the number of threads; a resumed run is compared bit by bit."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")  # runs are compared bit by bit
 
 
 def test_all_digits_recipes_share_one_shape_and_one_budget() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,26 +13,21 @@ import numpy as np
 import pytest
 import torch
 
-from snn2chip import api, cli, engine, frontend, nn, zoo
+from snn2chip import api, engine, frontend, nn, zoo
 from snn2chip.data import digits
 from snn2chip.ops import Conv2d, Linear, MultiLevelIF
 from snn2chip.quantize.quantized_file import read_model
+from tests.commands import Command
 
 Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command) -> Run:
     """Runs the command in a folder that holds a digits checkpoint: (exit code, standard output, standard error)."""
     monkeypatch.chdir(tmp_path)
     shutil.copyfile(zoo.path("binary-t1"), "model.pt")
-
-    def command(*arguments: str) -> tuple[int, str, str]:
-        code = cli.main(["quantize", *arguments])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return command
+    return partial(command, "quantize")
 
 
 def test_a_checkpoint_becomes_a_file_and_a_table(run: Run) -> None:

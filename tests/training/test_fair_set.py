@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +27,7 @@ LABELS = [
     *("sew-n4-t1", "spiking-n4-t1", "ms-n4-t1", "barrier-surrogate-n4-t1"),
 ]
 
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")  # runs are compared bit by bit
 
 
 def few_digits(recipe: Recipe) -> Dataset:

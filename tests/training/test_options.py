@@ -7,7 +7,6 @@ import dataclasses
 import importlib.util
 import json
 import statistics
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,14 +24,7 @@ from snn2chip.training.precision import Precision
 TINY = dataclasses.replace(RECIPES["digits"].with_network(width=4), batch_size=64)
 CPU = torch.device("cpu")
 
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Sums depend on the number of threads; runs are compared bit by bit."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")  # runs are compared bit by bit
 
 
 @pytest.fixture(scope="module")
