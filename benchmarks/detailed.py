@@ -67,22 +67,22 @@ def residual(folder: Path) -> None:
     print(f"  peak memory of the process {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB")
 
 
-def gesture(file: Path, chip: Chip) -> tuple[float, float, Trace]:
-    """Seconds to build, seconds to run and time, and the steps."""
+def gesture(file: Path, chip: Chip) -> tuple[float, float, float, Trace]:
+    """Seconds to build, seconds to run and time, those of the processor for the latter, and the steps."""
     start = time.perf_counter()
     with np.load(file) as found:
         network = sanafe_dvs.gesture(dict(found))
     cells = {layer.name: cell_of(network.network, layer) for layer in network.layers}
     axons = _axons(network, chip)
     mesh = mesh_of(chip, network.cores.x, network.cores.y)
-    built = time.perf_counter()
+    built, used = time.perf_counter(), time.process_time()
     tracks = stream(network.layers, cells, network.currents, network.cores, STEPS)
     fired = _fired(network, tracks)
     updating, sending = _own(network, chip, tracks, axons)
     depth = np.ones(network.cores.cores, np.int64)
     waits = picoseconds(barrier(chip, network.cores.tiles))
     trace = run_all(Machine(mesh, axons, fired, depth, updating, sending, 0 * depth, waits))
-    return built - start, time.perf_counter() - built, trace
+    return built - start, time.perf_counter() - built, time.process_time() - used, trace
 
 
 def _axons(network: sanafe_dvs.Gesture, chip: Chip) -> Axons:
@@ -153,16 +153,17 @@ def beside_sanafe(folder: Path) -> None:
         call(folder, "dvs", "theirs.json", str(STEPS), "detailed")
         peer = json.loads((folder / "theirs.json").read_text(encoding="utf-8"))
         runs = [gesture(folder / "dvs.npz", chip) for _ in range(3)]
-        trace = runs[0][2]
+        trace = runs[0][3]
         messages = int(trace.used[-trace.updating.shape[1] :, 0].sum())  # cores are the last servers
         assert messages == peer["packets_sent"], (messages, peer["packets_sent"])
-        build, run = (statistics.median(found[part] for found in runs) for part in (0, 1))
-        rows.append((peer["load_seconds"], peer["run_seconds"], build, run))
+        ours = [statistics.median(part) for part in zip(*(found[:3] for found in runs), strict=True)]
+        rows.append([*ours, *(peer[f"{part}_seconds"] for part in ("load", "run", "processor"))])
         simulated = 1e-9 * float(trace.duration.sum()), 1e3 * peer["sim_time"]
-    their_load, their_run, load, run = (statistics.median(part) for part in zip(*rows, strict=True))
+    load, run, used, their_load, their_run, their_used = (statistics.median(part) for part in zip(*rows, strict=True))
     print(f"DVS gesture, {STEPS} steps, {messages} messages")
     print(f"  SANA-FE: build and load {their_load:.2f} s, detailed simulation {their_run:.2f} s")
     print(f"  snn2chip: build {load:.2f} s, run and time {run:.2f} s: {their_run / run:.1f}x")
+    print(f"  processor time: {their_used:.2f} s and {used:.2f} s: {their_used / used:.1f}x")
     print(f"  simulated, barriers included: {simulated[0]:.2f} ms; SANA-FE {simulated[1]:.2f} ms")
 
 

@@ -123,5 +123,5 @@ def _run(machine: Machine, sent: Ints, updating: Ints, sending: Ints) -> Trace:
     queues = 4 * mesh.tiles + 2 * mesh.cores + 1
     intake = np.zeros((len(sent), mesh.cores, 7), np.int64)
     waited, used = np.zeros((queues, 2), np.int64), np.zeros((queues - 1, 2), np.int64)
-    run_steps(mesh.template, tuple(axons)[:-1], machine.fired, sent.astype(np.int64), intake, waited, used)
+    run_steps(tuple(mesh.tables), tuple(axons)[:-1], machine.fired, sent.astype(np.int64), intake, waited, used)
     return Trace(intake, updating, sending, machine.barrier, waited, used)

@@ -4,15 +4,46 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from snn2chip.errors import UserError
 from snn2chip.graph import Array
 from snn2chip.hw_models.chip import Chip
-from snn2chip.hw_models.detailed.kernel import EAST, NORTH, SOUTH, WEST, Ints, template
+from snn2chip.hw_models.detailed.kernel import (
+    BEGUN,
+    CORE,
+    EAST,
+    ENDED,
+    NEVER,
+    NONE,
+    NORTH,
+    QUEUE,
+    RING,
+    SERVER,
+    SOUTH,
+    WEST,
+    Ints,
+    Table,
+)
 
 _STEPS = {EAST: (1, 0), WEST: (-1, 0), NORTH: (0, -1), SOUTH: (0, 1)}
+
+
+class Tables(NamedTuple):
+    """A mesh with empty queues; `snn2chip.hw_models.detailed.kernel.Step` says what these are."""
+
+    queues: Table
+    servers: Table
+    cores: Table
+    routes: NDArray[np.int32]
+    reads: Ints
+    lanes: Ints
+    buffer: int
+    bits: int
+    lane_width: int
 
 
 @dataclass(frozen=True)
@@ -23,14 +54,14 @@ class Mesh:
         tiles, width: of the mesh; tile r lies at ``(r % width, r // width)``.
         cores: how many.
         reads: int64 ``[tiles, ..]``: how many queues are read at each tile, then these in the order of their turns.
-        template: the mesh with empty queues.
+        tables: what the kernel runs.
     """
 
     tiles: int
     width: int
     cores: int
     reads: Ints
-    template: Ints
+    tables: Tables
 
     @property
     def takers(self) -> slice:
@@ -86,10 +117,17 @@ def build(
     for core in range(cores):
         read[tile_of[core]].append(4 * tiles + cores + core)
     read[0].append(4 * tiles + 2 * cores)
+    lane, lanes = _lanes(service)
+    bits = len(service).bit_length()
+    queues, lists = _queues(read, tile_of, len(service))
+    servers = np.zeros(len(service), SERVER)
     origin = np.concatenate([np.arange(4 * tiles) // 4, tile_of])
-    reads, home, turn = _turns(read, 4 * tiles + 2 * cores + 1)
-    empty = template(tiles, width, buffer, tile_of, service, origin, reads, home, turn)
-    return Mesh(tiles, width, cores, reads, empty)
+    servers["source"], servers["last"], servers["service"] = NONE, NONE, service
+    servers["lane"], servers["reads"] = lane * lanes.shape[1], origin * lists.shape[1]
+    state = queues, servers, np.zeros(cores, CORE)
+    routes = _routes(tile_of, tiles, width).reshape(-1)
+    flat = routes, lists.reshape(-1), lanes.reshape(-1)
+    return Mesh(tiles, width, cores, lists, Tables(*state, *flat, buffer, bits, lanes.shape[1]))
 
 
 def _neighbour(tile: int, direction: int, width: int, height: int) -> int | None:
@@ -97,14 +135,32 @@ def _neighbour(tile: int, direction: int, width: int, height: int) -> int | None
     return y * width + x if 0 <= x < width and 0 <= y < height else None
 
 
-def _turns(read: list[list[int]], queues: int) -> tuple[Ints, Ints, Ints]:
-    """`reads`, `home` and `turn` of a mesh, as `template` takes them."""
-    home, turn = np.zeros(queues, np.int64), np.zeros(queues, np.int64)
-    reads = np.full((len(read), 1 + max(map(len, read))), -1, np.int64)
+def _queues(read: list[list[int]], tile_of: Ints, inputs: int) -> tuple[Table, Ints]:
+    """Empty queues, and `Mesh.reads`; `read` has the queues that are read at each tile."""
+    queues = np.zeros(inputs + len(tile_of) + 1, QUEUE)
+    queues["wanted"] = NONE
+    reads = np.full((len(read), 1 + max(map(len, read))), NONE, np.int64)
     for tile, found in enumerate(read):
-        home[found], turn[found] = tile, range(len(found))
+        queues["turn"][found], queues["routes"][found] = range(len(found)), tile * len(tile_of)
         reads[tile, : 1 + len(found)] = [len(found), *found]
-    return reads, home, turn
+    return queues, reads
+
+
+def _lanes(service: Ints) -> tuple[Ints, Ints]:
+    """The lane of every server, and the empty lanes."""
+    times = np.unique(service[service > 0])  # a link that would lead off the mesh has none, and never starts
+    lanes = np.full((len(times), RING + (1 << len(service).bit_length())), NEVER)
+    lanes[:, [ENDED, BEGUN]] = 0
+    return np.searchsorted(times, service), lanes
+
+
+def _routes(tile_of: Ints, tiles: int, width: int) -> NDArray[np.int32]:
+    """The link or port that leads from each tile to each core: ``[tiles, cores]``; x first."""
+    tile, core = np.arange(tiles)[:, None], np.arange(len(tile_of))
+    right, below = tile_of % width - tile % width, tile_of // width > tile // width
+    along_x, along_y = np.where(right > 0, EAST, WEST), np.where(below, SOUTH, NORTH)
+    link = 4 * tile + np.where(right != 0, along_x, along_y)
+    return np.where(tile_of == tile, 4 * tiles + core, link).astype(np.int32)
 
 
 def _time(chip: Chip, action: str) -> int:
