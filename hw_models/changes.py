@@ -16,7 +16,7 @@ import numpy as np
 
 from snn2chip.graph import Graph, Node, frozen
 from snn2chip.hw_models.cutting import Broken
-from snn2chip.hw_models.needs import Needs, by_pattern
+from snn2chip.hw_models.needs import Needs, cores_reached, rows_of, width_of
 from snn2chip.hw_models.placement import Placement, place
 from snn2chip.lowering import Population, Projection, to_populations
 from snn2chip.ops import LIF, Conv2d, MultiLevelIF
@@ -60,8 +60,7 @@ def _more_cores(placement: Placement) -> str:
 def _finest(needs: Needs, limit: str) -> int:
     """What the one row of one channel takes that needs most."""
     shape = needs.population.shape
-    rows = shape[1] if len(shape) == 3 else 1
-    every = [[range(index, index + 1) for index in range(count)] for count in (shape[0], rows)]
+    every = [[range(index, index + 1) for index in range(count)] for count in (shape[0], rows_of(shape))]
     return needs.worst(limit, *every)
 
 
@@ -178,16 +177,12 @@ def _copies(needs: Needs, found: Broken, _: Graph) -> str | None:
 def _reached(needs: Needs, readers: list[Projection]) -> int:
     """Entries that one row of one channel takes which only these projections read."""
     shape = needs.population.shape
-    copies = np.zeros(shape, np.int64)
-    for reader in readers:
-        for regions in by_pattern(reader, needs.targets[reader.target]):
-            copies += len(regions) * (reader.fan_out(regions[0]) > 0)
-    return int(copies.reshape(shape[0], shape[1] if len(shape) == 3 else 1, -1).sum(axis=2).max())
+    copies = sum((cores_reached(reader, needs.targets[reader.target]) for reader in readers), np.zeros(shape, np.int64))
+    return int(copies.reshape(shape[0], rows_of(shape), -1).sum(axis=2).max())
 
 
 def _fewer_readers(needs: Needs, found: Broken, _: Graph) -> str | None:
-    shape = needs.population.shape
-    width = shape[2] if len(shape) == 3 else 1
+    width = width_of(needs.population.shape)
     keep = found.have // width
     if not keep:
         return None
@@ -196,9 +191,15 @@ def _fewer_readers(needs: Needs, found: Broken, _: Graph) -> str | None:
 
 
 def _shorter_skip(needs: Needs, found: Broken, _: Graph) -> str | None:
-    longest = max(projection.delay for projection in needs.population.projections)
-    keep = found.have * longest // found.need
-    return f"let its skip wait at most {keep} steps instead of {longest}" if keep else None
+    """The most steps that its skips may wait; those that wait less stay as they are."""
+    delays = [projection.delay for projection in needs.population.projections if projection.delay]
+    for keep in range(max(delays) - 1, 0, -1):
+        shorter = tuple(replace(each, delay=min(each.delay, keep)) for each in needs.population.projections)
+        population: Population = replace(needs.population, projections=shorter)
+        if _finest(Needs(needs.network, population, needs.chip, needs.targets), found.limit) <= found.have:
+            skips = "its skip" if len(delays) == 1 else "its skips"
+            return f"let {skips} wait at most {keep} step{'s' * (keep > 1)} instead of {max(delays)}"
+    return None
 
 
 #: Per limit, what may help, the smallest change first.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -100,13 +100,29 @@ class Chip:
         """How long `action` takes. Raises UserError naming action and layer where the file says nothing."""
         return self._lookup("times", self.times, action, layer)
 
+    def check_prices(self, performed: Mapping[str, Iterable[str]]) -> None:
+        """UserError naming all actions that the file gives no price for; `performed`: those of each layer."""
+        missing: dict[str, str] = {}
+        for layer, actions in performed.items():
+            missing |= {action: layer for action in actions if action not in self.prices and action not in missing}
+        if missing:
+            raise self._unmentioned("prices", missing)
+
     def _lookup(self, section: str, found: Mapping[str, Price], action: str, layer: str) -> Price:
         if action not in found:
-            raise UserError(
-                f"chip file {self.path}: layer {layer!r} performs {action!r}, which [{section}] does not mention: "
-                "give it a number, or say included_in or absent"
-            )
+            raise self._unmentioned(section, {action: layer})
         return found[action]
+
+    def _unmentioned(self, section: str, missing: Mapping[str, str]) -> UserError:
+        """`missing`: actions, and the first layer that performs each."""
+        by_layer: dict[str, list[str]] = {}
+        for action, layer in missing.items():
+            by_layer.setdefault(layer, []).append(repr(action))
+        said = ", ".join(f"layer {layer!r} performs {', '.join(actions)}" for layer, actions in by_layer.items())
+        return UserError(
+            f"chip file {self.path}: {said}, which [{section}] does not mention: give "
+            f"{'it' if len(missing) == 1 else 'each'} a number, or say included_in or absent"
+        )
 
     @property
     def has_uncertain_times(self) -> bool:

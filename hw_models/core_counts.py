@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from snn2chip.graph import Array, Region
 from snn2chip.hw_models.activity import Activity
+from snn2chip.hw_models.needs import rows_of
 from snn2chip.hw_models.placement import Placement
 from snn2chip.hw_models.traffic import Traffic, alike, along_channels, met_and_places, words_met
 from snn2chip.lowering import Population, Projection, Role
@@ -54,6 +55,10 @@ class CoreCounts:
         """
         arriving = self._arriving(population, population.projections)
         return {**arriving, **self._updating(population), **self._leaving(population)}
+
+    def means(self, population: Population) -> dict[str, float]:
+        """How often all cores of the population together do each action in one inference."""
+        return {action: int(each.sum()) / self.activity.samples for action, each in self.of(population).items()}
 
     def growing(self, population: Population, actions: Mapping[str, float]) -> dict[str, float]:
         """How many of the `actions` of a population grow with the events of the layers, the input's being given.
@@ -159,7 +164,7 @@ class CoreCounts:
 def sums_in(values: Array, regions: Sequence[Region]) -> PerCore:
     """The sum of int64 ``values [*shape]`` in each region."""
     channels = len(values)
-    rows = values.reshape(channels, values.shape[1] if values.ndim == 3 else 1, -1).sum(axis=2, dtype=np.int64)
+    rows = values.reshape(channels, rows_of(values.shape), -1).sum(axis=2, dtype=np.int64)
     before = np.zeros((channels + 1, rows.shape[1] + 1), np.int64)
     np.cumsum(rows, axis=0, out=before[1:, 1:]).cumsum(axis=1, out=before[1:, 1:])
     first, last, top, bottom = np.array(

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from snn2chip.graph import Array
-from snn2chip.hw_models.needs import pattern_key
+from snn2chip.hw_models.needs import by_pattern, rows_of
 from snn2chip.hw_models.placement import Placement, Slot
 from snn2chip.lowering import Projection, Role
 
@@ -55,9 +54,10 @@ def flows_of(placement: Placement, events: Mapping[str, Array] | None = None) ->
 def _flows(placement: Placement, projection: Projection, events: Mapping[str, Array] | None) -> Iterator[Flow]:
     source = placement.network[projection.source]
     sent = np.ones(source.shape, np.int64) if events is None else events[source.name]
-    for slots in _alike(placement, projection):
-        reached = sent * (projection.fan_out(slots[0].region) > 0)
-        targets = np.array([slot.index for slot in slots], np.int64)
+    slots, regions = placement.slots[projection.target], placement.regions[projection.target]
+    for places in by_pattern(projection, regions):
+        reached = sent * (projection.fan_out(regions[places[0]]) > 0)
+        targets = np.array([slots[place].index for place in places], np.int64)
         if source.role is Role.INPUT:
             yield Flow(np.zeros(0, np.int64), np.array([float(reached.sum())]), targets)
             continue
@@ -68,17 +68,9 @@ def _flows(placement: Placement, projection: Projection, events: Mapping[str, Ar
             yield Flow(some + homes[0].index, of_core[some], targets)
 
 
-def _alike(placement: Placement, projection: Projection) -> list[list[Slot]]:
-    """The cores of the target, grouped by what of the source reaches them."""
-    groups: dict[Any, list[Slot]] = {}
-    for slot in placement.slots[projection.target]:
-        groups.setdefault(pattern_key(projection, slot.region), []).append(slot)
-    return list(groups.values())
-
-
 def _per_core(values: Array, homes: tuple[Slot, ...]) -> Floats:
     """The sums of a map over the regions of `homes`, which are a grid of channels and rows."""
-    by_row = values.reshape(len(values), values.shape[1] if values.ndim == 3 else 1, -1).sum(axis=2)
+    by_row = values.reshape(len(values), rows_of(values.shape), -1).sum(axis=2)
     first = sorted({home.region.channels.start for home in homes}), sorted({home.region.rows.start for home in homes})
     sums = np.add.reduceat(np.add.reduceat(by_row, first[0], axis=0), first[1], axis=1)
     return np.asarray(sums.ravel(), np.float64)

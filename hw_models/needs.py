@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -77,7 +77,7 @@ class Needs:
         )
 
     def _neurons(self, channels: Sequence[range], rows: Sequence[range]) -> Ints:
-        neurons: Ints = np.multiply.outer(_lengths(channels), _lengths(rows)) * _width(self.population.shape)
+        neurons: Ints = np.multiply.outer(_lengths(channels), _lengths(rows)) * width_of(self.population.shape)
         return neurons
 
     def _state_bits(self, channels: Sequence[range], rows: Sequence[range]) -> Ints:
@@ -135,18 +135,18 @@ class Needs:
         return found
 
     def _over(self, channels: range) -> Region:
-        return Region(channels, range(_rows(self.population.shape)))
+        return Region(channels, range(rows_of(self.population.shape)))
 
     def _places(self, projection: Projection, rows: Sequence[range]) -> Ints:
         """Target places in each of `rows` that each place of a source channel reaches: int64 ``[rows, places]``.
 
         The channels that two channels meet and the places that two places reach do not depend on one another.
         """
-        if list(rows) == [range(_rows(self.population.shape))]:
+        if list(rows) == [range(rows_of(self.population.shape))]:
             return self._reached(projection, rows[0])[None]
         key = projection, "rows"
         if key not in self._counted:
-            single = [self._reached(projection, range(row, row + 1)) for row in range(_rows(self.population.shape))]
+            single = [self._reached(projection, range(row, row + 1)) for row in range(rows_of(self.population.shape))]
             self._counted[key] = np.pad(np.cumsum(single, axis=0), ((1, 0), (0, 0)))
         sums = self._counted[key]
         return sums[[part.stop for part in rows]] - sums[[part.start for part in rows]]
@@ -171,20 +171,27 @@ class Needs:
     def _copies_before(self) -> Ints:
         """Entry [c, r]: the copies of the first c channels in the first r rows."""
         shape = self.population.shape
-        per_row = self._copies.reshape(shape[0], _rows(shape), -1).sum(axis=2)
+        per_row = self._copies.reshape(shape[0], rows_of(shape), -1).sum(axis=2)
         return np.pad(per_row.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
 
     @cached_property
     def _copies(self) -> Ints:
         """How many cores each neuron reaches: int64 of the population's shape."""
-        copies = np.zeros(self.population.shape, dtype=np.int64)
-        for projection in self.network.outgoing[self.population.name]:
-            if projection.is_identity:
-                copies += 1  # the cores of the target share its neurons out between them
-                continue
-            for regions in by_pattern(projection, self.targets[projection.target]):
-                copies += len(regions) * (projection.fan_out(regions[0]) > 0)
-        return copies
+        outgoing = self.network.outgoing[self.population.name]
+        return sum(
+            (cores_reached(projection, self.targets[projection.target]) for projection in outgoing),
+            start=np.zeros(self.population.shape, np.int64),
+        )
+
+
+def cores_reached(projection: Projection, regions: Sequence[Region]) -> Ints:
+    """How many of the target's cores, with these `regions`, each source neuron reaches: int64 of the source's shape."""
+    reached = np.zeros(projection.shape, np.int64)
+    if projection.is_identity:
+        return reached + 1  # the cores of the target share its neurons out between them
+    for places in by_pattern(projection, regions):
+        reached += len(places) * (projection.fan_out(regions[places[0]]) > 0)
+    return reached
 
 
 def pattern_key(projection: Projection, region: Region) -> tuple[range | None, range]:
@@ -192,19 +199,21 @@ def pattern_key(projection: Projection, region: Region) -> tuple[range | None, r
     return None if projection.is_dense else region.channels, region.rows
 
 
-def by_pattern(projection: Projection, regions: Iterable[Region]) -> list[list[Region]]:
-    """The regions, grouped by which source positions reach them."""
-    groups: dict[tuple[range | None, range], list[Region]] = {}
-    for region in regions:
-        groups.setdefault(pattern_key(projection, region), []).append(region)
+def by_pattern(projection: Projection, regions: Sequence[Region]) -> list[list[int]]:
+    """Places in `regions`, grouped by which source positions reach them."""
+    groups: dict[tuple[range | None, range], list[int]] = {}
+    for place, region in enumerate(regions):
+        groups.setdefault(pattern_key(projection, region), []).append(place)
     return list(groups.values())
 
 
-def _width(shape: Shape) -> int:
+def width_of(shape: Shape) -> int:
+    """Neurons of one row of one channel."""
     return shape[2] if len(shape) == 3 else 1
 
 
-def _rows(shape: Shape) -> int:
+def rows_of(shape: Shape) -> int:
+    """Rows that a channel can be cut along."""
     return shape[1] if len(shape) == 3 else 1
 
 

@@ -159,16 +159,27 @@ class Neurocores:
 
     def layers(self, activity: Activity) -> tuple[LayerRow, ...]:
         """A row per population, the input first."""
-        work, counts = self.work(activity), self._core_counts(activity)
-        return tuple(self._layer(activity, population, work, counts) for population in self.network.populations)
+        work, cores = self.work(activity), self._core_counts(activity)
+        actions = {population.name: cores.means(population) for population in self.network.populations}
+        self.chip.check_prices({name: [action for action in done if done[action]] for name, done in actions.items()})
+        return tuple(
+            self._layer(activity, population, work, actions[population.name], cores)
+            for population in self.network.populations
+        )
 
     def _core_counts(self, activity: Activity) -> CoreCounts:
         words = self.word_bits("synapse")
         return CoreCounts(self.placement, self.traffic, activity, words, self.latency_steps, self.visits_idle)
 
-    def _layer(self, activity: Activity, population: Population, work: Floats, cores: CoreCounts) -> LayerRow:
+    def _layer(
+        self,
+        activity: Activity,
+        population: Population,
+        work: Floats,
+        actions: Mapping[str, float],
+        cores: CoreCounts,
+    ) -> LayerRow:
         slots = self.placement.slots[population.name]
-        actions = {action: int(each.sum()) / activity.samples for action, each in cores.of(population).items()}
         rows = pricing.priced(self.chip, population.name, actions, cores.growing(population, actions))
         cycles = work[:, :, [slot.index for slot in slots]].max(axis=2, initial=0.0).sum(axis=1).mean()
         costs = Costs(

@@ -119,8 +119,8 @@ def cheapest(ends: Any, unit: int, sums: Any, sizes: Any) -> tuple[int, int]:
 
 
 @compiled
-def best_partner(ends: Any, unit: int, at: Any, seats: Any, window: Any, sums: Any, across: Any, along: Any) -> Any:
-    """The unit in the window of tiles with which an exchange saves most, and what it changes (negative: saves)."""
+def best_partner(ends: Any, unit: int, at: Any, seats: Any, window: Any, sums: Any, across: Any, along: Any) -> int:
+    """The unit in the window of tiles with which an exchange saves most; -1 where none saves anything."""
     columns, rows = at
     first, held = seats
     column, row = columns[unit], rows[unit]

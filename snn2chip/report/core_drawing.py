@@ -10,7 +10,7 @@ from typing import Any
 
 from snn2chip.hw_models.results import CoreTable
 from snn2chip.report.core_map import NAMES, Core, CoreMap
-from snn2chip.report.cores import percent
+from snn2chip.report.cores import percent_of_limit
 from snn2chip.report.side_by_side import memory
 from snn2chip.report.tables import Row, Sheet
 from snn2chip.report.units import count, quantity
@@ -71,7 +71,7 @@ def _title(chip: int, kind: Shade | None, did: CoreTable | None) -> str:
 def fullest(cores: CoreMap) -> Sheet:
     """The fullest core of every layer."""
     rows = tuple(
-        (name, str(len(held)), *(percent(max(core.shares[limit] for core in held)) for limit in cores.have))
+        (name, str(len(held)), *(percent_of_limit(max(core.shares[limit] for core in held)) for limit in cores.have))
         for name, held in cores.layers.items()
     )
     headings = ("cores", *(f"{NAMES[limit]} (of {_size(limit, have)})" for limit, have in cores.have.items()))
@@ -87,7 +87,7 @@ def every_core(cores: CoreMap) -> Sheet:
             core.layer,
             *([str(core.chip)] if several else []),
             f"{core.x},{core.y}",
-            *(f"{_need(limit, core.needs[limit])} ({percent(core.shares[limit])})" for limit in cores.have),
+            *(f"{_need(limit, core.needs[limit])} ({percent_of_limit(core.shares[limit])})" for limit in cores.have),
         )
         for core in cores.cores
     )
@@ -164,7 +164,7 @@ def _words(cores: CoreMap, core: Core, shade: Shade | None) -> str:
     if shade is not None:
         return f"{where}{shade.title}: {shade.words[core.number]}"
     said = (
-        f"{NAMES[limit]} {core.needs[limit]} of {_need(limit, have)} ({percent(core.shares[limit])})"
+        f"{NAMES[limit]} {core.needs[limit]} of {_need(limit, have)} ({percent_of_limit(core.shares[limit])})"
         for limit, have in cores.have.items()
     )
     return where + "\n".join(said)

@@ -38,11 +38,11 @@ def _bar(share: float) -> str:
     """``███▌   57 %``: a bar of `_CELLS` places; full, with the percentage, where the limit is broken."""
     eighths = min(8 * _CELLS, round(8 * _CELLS * share))
     drawn = "█" * (eighths // 8) + (_EIGHTHS[eighths % 8] if eighths % 8 else "")
-    return f"{drawn:<{_CELLS}}{percent(share):>6}"
+    return f"{drawn:<{_CELLS}}{percent_of_limit(share):>6}"
 
 
-def percent(share: float) -> str:
-    """Whole percents, rounded up from above 99.5 only where the limit is broken or met: ``57 %``."""
+def percent_of_limit(share: float) -> str:
+    """A need as whole percents of a limit: ``57 %``. Only what meets the limit is 100 %, and what breaks it is more."""
     shown = round(100 * share)
     if share < 1:
         shown = min(shown, 99)

@@ -21,7 +21,7 @@ def timeline_figure(timing: DetailedTiming, form: Format) -> str:
     """A row for each core shown, with its work in every step; level lines part the steps."""
     cores, steps = shown(timing)
     layers = {row.core: row.layer for row in timing.cores}
-    starts = _starts(timing)
+    starts = step_starts(timing)
     with style(form):
         figure, axes = rows_figure(form, len(cores))
         axes.vlines(starts[: steps + 1], -0.5, len(cores), color=FAINT, linewidth=0.8)
@@ -46,7 +46,7 @@ def shown(timing: DetailedTiming) -> tuple[list[int], int]:
     return cores, min(len(timing.step_cycles), max(1, _MOST_BARS // every))
 
 
-def _starts(timing: DetailedTiming) -> list[float]:
+def step_starts(timing: DetailedTiming) -> list[float]:
     """When each step begins: with the slowest core and the barrier the one before it is over."""
     steps = len(timing.step_cycles)
     slowest = [0.0] * steps

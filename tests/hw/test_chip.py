@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +65,18 @@ def test_a_price_that_is_missing_is_an_error_that_names_it(tmp_path: Path) -> No
     path = written(tmp_path, UNIT.replace(PRICE, "", 1))
     with pytest.raises(UserError, match=r"mine.toml: layer 'hidden' performs 'synaptic_operation', which \[prices\]"):
         simulate(chain(), images(chain()), None, load_chip(path))
+
+
+def test_all_prices_that_are_missing_are_named_at_once(tmp_path: Path) -> None:
+    chip = load_chip("unit")
+    gone = ("message", "synaptic_operation", "synapse_read")
+    unpriced = replace(chip, prices={action: price for action, price in chip.prices.items() if action not in gone})
+    says = (
+        "layer 'x' performs 'message', layer 'hidden' performs 'synaptic_operation', 'synapse_read', which [prices] "
+        "does not mention: give each a number, or say included_in or absent"
+    )
+    with pytest.raises(UserError, match=re.escape(says)):
+        simulate(chain(), images(chain()), None, unpriced)
 
 
 def test_a_time_that_is_missing_is_an_error_that_names_it(tmp_path: Path) -> None:

@@ -6,19 +6,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 
 from snn2chip import interpreter
-from snn2chip.errors import GraphError
 from snn2chip.graph import Array
 from snn2chip.hw_models.chip import Chip, load_chip
 from snn2chip.hw_models.placement import Placement, place
 from snn2chip.hw_models.results import CoreTable, NetworkReport
 from snn2chip.hw_models.simulate import simulate
-from snn2chip.lowering import Network, Population, Role, to_populations
+from snn2chip.lowering import Population, Role
 from tests.differential.strategies import EVERYTHING, Case, cases
 from tests.hw.networks import chain, images, residual, unit
 from tests.hw.taps import taps
+from tests.hw.test_conservation import population_network
 
 Tensors = dict[str, Array]
 
@@ -49,7 +49,7 @@ def test_the_chain_of_the_docs(tmp_path: Path) -> None:
 @settings(max_examples=40)
 @given(cases(max_steps=3, max_batch=2, **EVERYTHING))
 def test_every_core_against_taps(small_cores: Chip, case: Case) -> None:
-    network = lowered(case)
+    network = population_network(case)
     recorder = interpreter.Recorder()
     interpreter.run(network.graph, case.inputs, [recorder])
     report = simulate(case.graph, case.inputs, None, small_cores)
@@ -59,14 +59,6 @@ def test_every_core_against_taps(small_cores: Chip, case: Case) -> None:
     assert np.array(found.messages_in) * samples == pytest.approx(arrived, abs=1e-9)
     assert np.array(found.messages_out) * samples == pytest.approx(sent, abs=1e-9)
     adds_up(report)
-
-
-def lowered(case: Case) -> Network:
-    try:
-        return to_populations(case.graph)
-    except GraphError:
-        assume(False)
-        raise
 
 
 def plain_counts(placement: Placement, tensors: Tensors) -> tuple[Array, Array, Array]:

@@ -59,7 +59,7 @@ def test_what_the_chip_cannot_do_is_refused_by_name(odin: Path) -> None:
     without = "\n".join(line for line in ODIN.splitlines() if not line.startswith("delay_"))
     odin.write_text(without, encoding="utf-8")
     graph = residual(levels=1)
-    with pytest.raises(UserError, match=r"performs 'delay_write', which \[prices\] does not mention"):
+    with pytest.raises(UserError, match=r"performs 'delay_write', 'delay_read', which \[prices\] does not mention"):
         simulate(graph, images(graph), None, load_chip(odin))
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from snn2chip import interpreter
 from snn2chip.graph import Graph, Node, frozen
@@ -14,8 +15,8 @@ from snn2chip.hw_models.chip import Chip
 from snn2chip.hw_models.fitting import fit
 from snn2chip.hw_models.placement import lowered_for, place
 from snn2chip.lowering import to_populations
-from snn2chip.ops import Conv2d, Flatten, Input, Linear, MultiLevelIF, Readout
-from tests.hw.networks import graded_skip, images, residual, thresholds, unit
+from snn2chip.ops import Add, Conv2d, Flatten, Input, Linear, MultiLevelIF, Readout
+from tests.hw.networks import graded_skip, images, residual, thresholds, unit, weight
 from tests.hw.test_placement_changes import with_capacity
 
 Limits = set[tuple[str, str]]
@@ -181,3 +182,29 @@ def test_a_copy_takes_over_some_readers_and_the_logits_stay(tmp_path: Path) -> N
     assert not {("n1", "axons_out_per_core"), ("again", "axons_out_per_core")} & broken(changed, chip)
     inputs = images(graph, samples=8)
     np.testing.assert_array_equal(interpreter.run(graph, inputs), interpreter.run(changed, inputs))
+
+
+def two_skips(first: int, second: int) -> Graph:
+    """A chain of neurons; the last one also reads those so many steps before the one it follows."""
+    nodes = [Node("x", Input((1,), 1))]
+    for number in range(7):
+        nodes.append(Node(f"l{number}", Linear(weight([[1]])), (nodes[-1].name,)))
+        nodes.append(Node(f"n{number}", MultiLevelIF(thresholds(1), 1), (f"l{number}",)))
+    summed = (f"n{6 - first}", f"n{6 - second}", "n6")
+    nodes += [
+        Node("sum", Add(), summed),
+        Node("bar", MultiLevelIF(thresholds(1), 1), ("sum",)),
+        Node("fc", Linear(weight([[1]])), ("bar",)),
+        Node("out", Readout(), ("fc",)),
+    ]
+    return Graph(tuple(nodes), steps=1)
+
+
+@pytest.mark.parametrize(("have", "keep"), [(2, 1), (3, 1), (4, 2), (5, 2), (6, 3), (7, 4)])
+def test_skips_that_wait_no_longer_fit_together(have: int, keep: int, tmp_path: Path) -> None:
+    """A bit for every step that an event waits: 5 + 3 of them."""
+    chip = with_capacity(tmp_path, delay=have)
+    steps = "step" if keep == 1 else "steps"
+    assert proposed(two_skips(5, 3), chip, "bar") == f"let its skips wait at most {keep} {steps} instead of 5"
+    assert not broken(two_skips(keep, min(3, keep)), chip)
+    assert broken(two_skips(keep + 1, min(3, keep + 1)), chip)

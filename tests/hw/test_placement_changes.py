@@ -69,7 +69,7 @@ def test_a_shorter_skip_is_proposed(tmp_path: Path) -> None:
     found = fit(long_skip(), with_capacity(tmp_path, delay=5))
     assert found["reason"] == (
         "layer 'bar' is too big for any core: one row of one channel needs 6 bits of delay buffers and a core has 5: "
-        "let its skip wait at most 1 steps instead of 2"
+        "let its skip wait at most 1 step instead of 2"
     )
 
 

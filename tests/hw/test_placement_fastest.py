@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,8 @@ from snn2chip.hw_models.simulate import simulate
 from tests.differential.strategies import EVERYTHING, Case, cases
 from tests.hw.networks import images, residual, unit
 from tests.hw.test_conservation import population_network
+
+TRAVEL = {"hop_x", "hop_y", "payload_bit_hop", "chip_crossing"}
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +63,11 @@ def test_the_report_says_what_was_compared(crowded: Chip) -> None:
     ]
     (note,) = (note for note in reports[2].notes if note.startswith("Of two placements"))
     for name, report in zip(("default", "optimised"), reports, strict=False):
-        assert f"{name}: {interval(report):.6g} cycles and " in note
+        travel = [row for row in report.totals.actions if row.action in TRAVEL]
+        assert len(travel) == len(TRAVEL)
+        joules = sum(row.energy.nominal for row in travel)
+        (said,) = re.findall(rf"{name}: {interval(report):.6g} cycles and (\S+) J", note)
+        assert float(said) == pytest.approx(joules, rel=1e-3, abs=0)
 
 
 def test_without_detailed_timing_no_placement_is_fastest(tmp_path: Path) -> None:

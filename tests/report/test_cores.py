@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from snn2chip import artifact, cli
@@ -21,11 +22,11 @@ from snn2chip.report import EnergyReport, html
 from snn2chip.report.core_drawing import Shade, every_core, shades
 from snn2chip.report.core_map import NAMES, CoreMap
 from snn2chip.report.core_table import costliest
-from snn2chip.report.cores import percent, text
+from snn2chip.report.cores import percent_of_limit, text
 from snn2chip.report.cores_page import page
 from snn2chip.report.drawing import NARROW
 from snn2chip.report.tables import memory_energy
-from snn2chip.report.timeline import shown, timeline_figure
+from snn2chip.report.timeline import shown, step_starts, timeline_figure
 from snn2chip.report.units import count, quantity
 from tests.hw.networks import chain, images, residual, unit
 
@@ -76,7 +77,7 @@ def test_a_broken_limit_shows(tmp_path: Path) -> None:
     ("share", "said"), [(0.0, "0 %"), (0.5, "50 %"), (0.999, "99 %"), (1.0, "100 %"), (1.001, "101 %"), (2.5, "250 %")]
 )
 def test_nothing_is_full_or_broken_by_rounding(share: float, said: str) -> None:
-    assert percent(share) == said
+    assert percent_of_limit(share) == said
 
 
 def test_every_limit_has_a_name_and_a_place(spread: CoreMap) -> None:
@@ -172,6 +173,25 @@ def test_a_timeline_of_the_busiest_cores(report: EnergyReport) -> None:
     assert 1 <= shown(many)[1] < 1000
     assert "The first" in html.page(EnergyReport((replace(report.own, detailed=many),)))
     assert "did when" not in html.page(EnergyReport((replace(report.own, detailed=None),)))
+
+
+def test_a_timeline_shows_the_cores_that_work_longest(report: EnergyReport) -> None:
+    timing = report.own.detailed
+    assert timing is not None
+    work = (np.arange(40) * 7 + 3) % 40  # every number once, in another order
+    rows = tuple(
+        replace(timing.cores[0], core=core, taking_in=float(work[core]), starved=1e6, updating=1.0, sending=1.0)
+        for core in range(40)
+    )
+    assert shown(replace(timing, cores=rows))[0] == [core for core in range(40) if work[core] >= 24]
+
+
+def test_the_steps_of_a_timeline_last_as_long_as_the_inference(tmp_path: Path) -> None:
+    chip = unit(tmp_path, limits__neurons_per_core="1", structure__cores="8")
+    timing = simulate(chain(), images(chain(), samples=1), None, chip, timing="detailed").detailed
+    assert timing is not None
+    assert timing.barrier_cycles > 0
+    assert np.diff(step_starts(timing)).tolist() == list(timing.step_cycles)
 
 
 def test_what_has_no_cores_says_why() -> None:

@@ -137,12 +137,12 @@ def test_times_reach_latency_static_energy_and_energy_delay(tmp_path: Path) -> N
     """The cores of docs/hardware-models.md, with t ns an operation: max(4 + t, 3 + 2t), max(4 + t, 5 + 2t, 3 + 2t) and
     4 + 4t, and three barriers; in a stream the last runs beside the first, with two barriers."""
     found = timed(tmp_path, 0.5, 1.0, 2.0, chain())
-    assert found.latency.seconds == pytest.approx(23e-9, rel=1e-12)
+    assert found.latency.seconds == pytest.approx(23e-9, rel=1e-12, abs=0)
     seconds, interval = found.latency.seconds_range, found.latency.interval_range
     assert seconds is not None
     assert interval is not None
-    assert (seconds.low, seconds.nominal, seconds.high) == pytest.approx((19.5e-9, 23e-9, 31e-9), rel=1e-12)
-    assert (interval.low, interval.nominal, interval.high) == pytest.approx((14e-9, 17e-9, 23e-9), rel=1e-12)
+    assert (seconds.low, seconds.nominal, seconds.high) == pytest.approx((19.5e-9, 23e-9, 31e-9), rel=1e-12, abs=0)
+    assert (interval.low, interval.nominal, interval.high) == pytest.approx((14e-9, 17e-9, 23e-9), rel=1e-12, abs=0)
     static = found.energy.static
     assert static is not None
     assert (static.low, static.nominal, static.high) == pytest.approx((19.5e-12, 23e-12, 31e-12), rel=1e-12, abs=0)
@@ -192,6 +192,6 @@ def test_detailed_timing_has_the_ranges_too(tmp_path: Path) -> None:
     assert found.latency.seconds_range is not None
     assert detailed.latency.seconds_range is not None
     ends = [tuple(vars(each.latency.seconds_range).values()) for each in (found, detailed)]
-    assert detailed.latency.seconds == ends[1][1] == pytest.approx(31e-9, rel=1e-12)
+    assert detailed.latency.seconds == ends[1][1] == pytest.approx(31e-9, rel=1e-12, abs=0)
     assert all(summary <= whole for summary, whole in zip(*ends, strict=True)), "waiting never saves time"
     assert ends[1][0] < ends[1][1] < ends[1][2]
