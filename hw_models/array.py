@@ -1,6 +1,6 @@
 """A dense array of multipliers that runs quantized networks layer by layer, with weights held still in the array.
 
-The baseline that a multi-level network has to beat: weights are read once an inference, and an activation once for all
+The baseline that a multi-level network has to beat: weights are read once a time step, and an activation once for all
 the columns of the array. A sum of more inputs than the array has rows, or of several branches, takes several passes and
 waits in memory between them; what leaves the last pass is requantized on the way. With ideal zero skipping, products
 with a zero activation cost neither energy nor time; the bitmap that says where the zeros are is charged.

@@ -147,16 +147,17 @@ def _grouped(projection: Projection) -> Iterator[tuple[int, Projection]]:
             yield groups, replace(projection, op=replace(op, weight=frozen(weight, op.weight.dtype), groups=groups))
 
 
-def _fewer_channels(needs: Needs, found: Broken, _: Graph) -> str | None:
+def _fewer_channels(needs: Needs, found: Broken, graph: Graph) -> str | None:
     """Synapses and sources grow in proportion to the channels of what the layer reads."""
     weighted = found.limit == "synapse_bits_per_core"
     projections = [each for each in needs.population.projections if each.is_weighted or not weighted]
     if len(projections) != 1 or projections[0].is_identity:
         return None
     source = needs.network[projections[0].source]
-    keep = found.have * source.shape[0] // found.need
+    written = graph.signals[source.name].shape[0] if source.name in graph else source.shape[0]
+    keep = found.have * written // found.need  # where binary neurons stand for levels, the network's channels are fewer
     what = "channels" if len(source.shape) == 3 else "neurons"
-    return f"let {source.name!r}, which it reads, have at most {keep} {what} ({source.shape[0]} now)" if keep else None
+    return f"let {source.name!r}, which it reads, have at most {keep} {what} ({written} now)" if keep else None
 
 
 def _copies(needs: Needs, found: Broken, _: Graph) -> str | None:

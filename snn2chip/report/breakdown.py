@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from snn2chip.hw_models.results import ActionRow, NetworkReport
 from snn2chip.report.energy_report import EnergyReport
@@ -56,14 +56,26 @@ def where_it_goes(report: EnergyReport) -> Sheet:
         (network.label, *(_cell(parts[part]) for part in shown))
         for network, parts in zip(report.networks, found, strict=True)
     )
-    return Sheet("Where the energy goes (nominal)", ("network",), tuple(shown), rows, footnote=_FOOTNOTE)
+    return Sheet("Where the energy goes (nominal)", ("network",), tuple(shown), rows, footnote=_footnote(shown, rows))
+
+
+def _footnote(shown: Collection[str], rows: Iterable[Row]) -> str:
+    """What the cells without a figure mean, and which parts have no column for want of any."""
+    alone = "the chip file has no price for it alone; another one includes it, or there is none (see the notes). "
+    dash = f"-: {alone}" if any("-" in row for row in rows) else ""
+    return dash + _left_out(shown) + (_INPUT if "input" in shown else "")
+
+
+def _left_out(shown: Collection[str]) -> str:
+    """The parts of a neurocore that none of the networks has a figure for; analytic models know no other parts."""
+    missing = [part for part in PARTS if part not in shown and part != "arithmetic"]
+    if "synapses" not in shown or not missing:
+        return ""
+    return f"Without a price of their own, and so without a column: {', '.join(missing)}. "
 
 
 def _cell(joules: float | None) -> str:
     return "-" if joules is None else quantity(joules, "J")
 
 
-_FOOTNOTE = (
-    "-: the chip file has no price for it alone; another one includes it, or there is none (see the notes). "
-    "Input: sending its events, or storing them; what they cause is the first layer's."
-)
+_INPUT = "Input: sending its events, or storing them; what they cause is the first layer's."

@@ -38,7 +38,7 @@ def _bar(share: float) -> str:
     """``███▌   57 %``: a bar of `_CELLS` places; full, with the percentage, where the limit is broken."""
     eighths = min(8 * _CELLS, round(8 * _CELLS * share))
     drawn = "█" * (eighths // 8) + (_EIGHTHS[eighths % 8] if eighths % 8 else "")
-    return f"{drawn:<{_CELLS}}{percent_of_limit(share):>6}"
+    return f"{drawn:<{_CELLS}} {percent_of_limit(share):>5}"
 
 
 def percent_of_limit(share: float) -> str:

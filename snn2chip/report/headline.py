@@ -6,7 +6,7 @@ from snn2chip.hw_models.results import NetworkReport, Range
 from snn2chip.report.energy_report import EnergyReport
 from snn2chip.report.measured import FITTED
 from snn2chip.report.ratios import Comparison, same_chip
-from snn2chip.report.summaries import named
+from snn2chip.report.summaries import multiplies_all, named
 from snn2chip.report.units import factor, factor_range, percent, points, quantity, quantity_range
 
 #: From this share of the total on, static energy decides what a total says.
@@ -98,7 +98,8 @@ def _digits(share: float) -> int:
 def _at(first: NetworkReport, second: NetworkReport) -> str:
     if first.accuracy is None or second.accuracy is None:
         return ", with no accuracy measured to set against it"
-    return f", at {percent(first.accuracy)} against {percent(second.accuracy)} accuracy"
+    own, other = percent(first.accuracy), percent(second.accuracy)
+    return f", both at {own} accuracy" if own == other else f", at {own} against {other} accuracy"
 
 
 def _finding(report: EnergyReport, comparison: Comparison) -> str:
@@ -132,11 +133,13 @@ def _mixed_samples(report: EnergyReport) -> str:
 def _stateless(own: NetworkReport) -> str:
     if own.steps != 1 or own.levels == 1:
         return ""
-    return (
+    known = (
         "With one time step a multi-level neuron keeps no state: the network computes what a network with "
-        f"activations of the values 0..{own.levels} computes, and what sets it apart from a quantized ANN is how "
-        "the hardware executes it, event by event."
+        f"activations of the values 0..{own.levels} computes"
     )
+    if multiplies_all(own):
+        return f"{known}, and {own.chip.name} executes it as one."
+    return f"{known}, and what sets it apart from a quantized ANN is how the hardware executes it, event by event."
 
 
 def _not_measured(own: NetworkReport) -> str:

@@ -111,7 +111,7 @@ def _tiles(report: EnergyReport) -> list[tuple[str, str, str]]:
     return [
         ("accuracy", percent(own.accuracy), f"{own.samples} samples"),
         ("dynamic energy", quantity(dynamic.nominal, "J"), f"{between}; {total}"),
-        ("latency", _time(latency.seconds, latency.steps), f"{cycles}{latency.steps} steps{_interval(own)}"),
+        ("latency", _time(latency.seconds, latency.steps), cycles + _interval(own)),
         ("events", count(own.totals.events_out), f"their values sum to {count(own.totals.spikes_out)}"),
         _operations_tile(own),
     ]
@@ -128,11 +128,19 @@ def _operations_tile(own: NetworkReport) -> tuple[str, str, str]:
 def _interval(own: NetworkReport) -> str:
     """What follows the latency in small print: how often inferences come out of a stream."""
     latency = own.latency
-    return f"; in a stream one inference every {_time(latency.interval_seconds, latency.interval_steps)}"
+    if latency.seconds is None:
+        every = "step" if latency.interval_steps == 1 else f"{latency.interval_steps} steps"
+        return f"in a stream one inference every {every}; the model knows no time"
+    every = _time(latency.interval_seconds, latency.interval_steps)
+    return f"{_steps(latency.steps)}; in a stream one inference every {every}"
 
 
 def _time(seconds: float | None, steps: int) -> str:
-    return f"{steps} steps" if seconds is None else quantity(seconds, "s")
+    return _steps(steps) if seconds is None else quantity(seconds, "s")
+
+
+def _steps(number: int) -> str:
+    return "1 step" if number == 1 else f"{number} steps"
 
 
 def _pictures(report: EnergyReport) -> Iterator[Picture]:

@@ -26,6 +26,8 @@ Floats = NDArray[np.float64]
 #: What stands for the static power among the prices.
 STATIC = "static"
 COLUMNS = ("report", "joules")
+#: So many characters of a first line that is something else are shown: it may belong to any file.
+_QUOTED = 40
 #: How the source of a fitted number begins.
 FITTED = "fitted to"
 _LARGEST_CSV = 1 << 20
@@ -73,7 +75,8 @@ def read_measurements(path: str | Path, chip: Chip) -> tuple[Measurement, ...]:
     files.check_regular(path, _LARGEST_CSV)
     rows = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8-sig", errors="replace")))
     if tuple(rows.fieldnames or ()) != COLUMNS:
-        raise UserError(f"{path}: the first line must be '{','.join(COLUMNS)}', not {rows.fieldnames or 'nothing'}")
+        there = ascii(",".join(rows.fieldnames))[:_QUOTED] if rows.fieldnames else "nothing"
+        raise UserError(f"{path}: the first line must be '{','.join(COLUMNS)}', not {there}")
     found = tuple(_measurement(path, number, row, chip) for number, row in enumerate(rows, start=2))
     if not found:
         raise UserError(f"{path}: it holds no measurement: give a line for each network")

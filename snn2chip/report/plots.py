@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from snn2chip.hw_models.results import LayerRow, NetworkReport
+from snn2chip.hw_models.results import LayerRow, NetworkReport, Range
 from snn2chip.report.drawing import (
     COLOURS,
     FAINT,
@@ -53,7 +53,8 @@ def energy_figure(report: EnergyReport, form: Format) -> str:
                 _energy_row(axes, row + _HEADING, place, network, form)
                 row += 1.0
             row += _HEADING
-        _energy_axis(axes, report.networks)
+        energies = [network.energy for network in report.networks]
+        _energy_axis(axes, [energy.dynamic for energy in energies], [energy.total.nominal for energy in energies])
         legend(figure, axes, form)
         return svg(figure)
 
@@ -103,7 +104,7 @@ def accuracy_figure(report: EnergyReport, form: Format) -> str | None:
         axes = figure.add_subplot()
         for place, network in known:
             _accuracy_point(axes, place, network)
-        _energy_axis(axes, [network for _, network in known])
+        _energy_axis(axes, [network.energy.dynamic for _, network in known])
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: percent(value)))
         axes.set_ylabel("accuracy")
         axes.grid(color=FAINT, linewidth=0.6)
@@ -140,11 +141,11 @@ def _energy_row(axes: Axes, row: float, place: int, network: NetworkReport, form
     )
 
 
-def _energy_axis(axes: Axes, networks: Sequence[NetworkReport]) -> None:
+def _energy_axis(axes: Axes, energies: Sequence[Range], others: Sequence[float] = ()) -> None:
+    """An axis as long as the energies, and what else is drawn beside them, need it."""
     joule_axis(axes)
-    lows = [network.energy.dynamic.low for network in networks]
-    highs = [network.energy.dynamic.high for network in networks]
-    highs += [network.energy.total.nominal for network in networks]
+    lows = [energy.low for energy in energies]
+    highs = [*(energy.high for energy in energies), *others]
     if min(lows) > 0 and max(highs) / min(lows) > _DECADES_NEED_LOG:
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter(FuncFormatter(joules))

@@ -85,7 +85,7 @@ def break_even(report: EnergyReport) -> Sheet:
             item.label,
             f"{report.own.totals.activity:.3f}",
             _activity(item.activity.nominal),
-            f"{_activity(item.activity.low)} to {_activity(item.activity.high)}",
+            _activities(item.activity),
         )
         for item in report.break_even
     )
@@ -98,6 +98,11 @@ _BREAK_EVEN = (
     "Events per neuron and step; below the break-even one's own network needs less. The events of its layers are "
     "scaled alike, the input and the updates of neurons stay. none: what stays costs more already."
 )
+
+
+def _activities(ends: Range) -> str:
+    low, high = _activity(ends.low), _activity(ends.high)
+    return low if low == high else f"{low} to {high}"
 
 
 def _activity(value: float) -> str:

@@ -38,7 +38,8 @@ def tornado_figure(
             for value, colour, label in ((swing.low, COLOURS[0], "low"), (swing.high, COLOURS[1], "high")):
                 named = f"the number at its {label} end" if row == 0 else None
                 axes.barh(row + 0.3, value - nominal, 0.34, left=nominal, color=colour, label=named)
-        axes.axvline(nominal, color=INK, linewidth=1.0)
+        for row in range(len(drawn)):  # beside the bars only, for on a phone the words above them reach across it
+            axes.vlines(nominal, row + 0.06, row + 0.54, color=INK, linewidth=1.0)
         axes.xaxis.set_major_locator(MaxNLocator(4 if form.inches < 5 else 6))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: shown(value)))
         axes.grid(axis="x", color=FAINT, linewidth=0.6)

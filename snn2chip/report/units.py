@@ -92,7 +92,10 @@ def change(before: float, after: float) -> str:
     """The relative change: ``-11.3 %``; a word where there is no base to relate to."""
     if before == after:
         return "same"
-    return f"{100 * (after / before - 1):+.3g} %" if before else "from zero"
+    if not before:
+        return "from zero"
+    percents = 100 * (after / before - 1)
+    return f"{percents:+.3g} %" if abs(percents) < 1000 else f"{percents:+.0f} %"
 
 
 def _scientific(value: float, digits: int = _DIGITS) -> tuple[float, int]:

@@ -58,18 +58,18 @@ def test_the_fewest_groups_that_fit_are_proposed(tmp_path: Path) -> None:
     assert ("n1", "axons_in_per_core") not in broken(grouped(graph, "c1", 4), chip)
 
 
-def six_channels(levels: int) -> Graph:
-    """Two convolutions of 6 channels."""
+def six_channels(levels: int, last: int = 6) -> Graph:
+    """Two convolutions, of 6 and of `last` channels."""
     weight = frozen(np.full((6, 6, 3, 3), 9), np.int8)
     return Graph(
         (
             Node("x", Input((6, 4, 4), 1)),
             Node("c0", Conv2d(weight, padding=(1, 1)), ("x",)),
             Node("n0", MultiLevelIF(thresholds(*[50] * 6), levels), ("c0",)),
-            Node("c", Conv2d(weight, padding=(1, 1)), ("n0",)),
-            Node("n", MultiLevelIF(thresholds(*[50] * 6), levels), ("c",)),
+            Node("c", Conv2d(frozen(weight[:last], np.int8), padding=(1, 1)), ("n0",)),
+            Node("n", MultiLevelIF(thresholds(*[50] * last), levels), ("c",)),
             Node("flat", Flatten(), ("n",)),
-            Node("fc", Linear(frozen(np.ones((1, 96)), np.int8)), ("flat",)),
+            Node("fc", Linear(frozen(np.ones((1, 16 * last)), np.int8)), ("flat",)),
             Node("out", Readout(), ("fc",)),
         ),
         steps=1,
@@ -86,6 +86,23 @@ def test_groups_of_a_unary_form_are_those_of_the_network(tmp_path: Path) -> None
     lowering = lowered_for(grouped(graph, "c", 6), small)
     assert lowering is not None
     assert ("n", "axons_in_per_core") not in broken(lowering.graph, small)
+
+
+@pytest.mark.parametrize(("have", "keep"), [(100, 3), (95, 2)])
+def test_channels_of_a_unary_form_are_those_of_the_network(have: int, keep: int, tmp_path: Path) -> None:
+    """Each of the 6 channels has 2 binary ones of 16 neurons, so that the readout sees 192."""
+    chip = with_capacity(tmp_path, payload=0)
+    number = unit(tmp_path, limits__axons_in_per_core=str(have)).numbers["limits.axons_in_per_core"]
+    small = replace(chip, numbers={**chip.numbers, "limits.axons_in_per_core": number})
+
+    def breaks(last: int) -> bool:
+        lowering = lowered_for(six_channels(2, last), small)
+        assert lowering is not None
+        return ("out", "axons_in_per_core") in broken(lowering.graph, small)
+
+    assert proposed(six_channels(2), small, "out") == f"let 'n', which it reads, have at most {keep} channels (6 now)"
+    assert not breaks(keep)
+    assert breaks(keep + 1)
 
 
 def eight_channels() -> Graph:

@@ -177,6 +177,13 @@ def test_only_networks_on_arrays_are_met() -> None:
     assert row[1] == f"{own.totals.activity:.3f}"
 
 
+def test_where_nothing_breaks_even_one_none_says_so() -> None:
+    own, graph = run("loihi2", 0.5), dense()
+    ann = simulate(graph, images(graph), None, load_chip("dense-45nm"), label="array")
+    (row,) = break_even_sheet(EnergyReport((own, ann))).rows
+    assert row[2:] == ("none", "none")
+
+
 def test_potentials_stay_out_of_memory_only_at_one_step() -> None:
     chip = load_chip("lemaire-45nm")
     once, twice = (simulate(graph, images(graph), None, chip) for graph in (residual(), residual(steps=2)))

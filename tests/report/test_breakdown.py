@@ -38,5 +38,16 @@ def test_the_table_shows_what_at_least_one_network_has() -> None:
     assert sheet.numbers == PARTS
     assert [row[0] for row in sheet.rows] == ["unit", "lemaire-45nm"]
     assert [cell == "-" for cell in sheet.rows[0][1:]] == [part == "arithmetic" for part in PARTS]
+    assert sheet.footnote.startswith("-: the chip file has no price for it alone")
     alone = where_it_goes(EnergyReport((on["lemaire-45nm"],)))
     assert alone.numbers == ("arithmetic", "memories", "input")
+    assert alone.footnote.startswith("Input: ")
+
+
+def test_parts_without_a_column_are_named() -> None:
+    graph = residual(steps=1, levels=2)
+    sheet = where_it_goes(EnergyReport((simulate(graph, images(graph), None, load_chip("loihi2")),)))
+    assert sheet.numbers == ("synapses", "neurons", "messages", "input", "static")
+    assert sheet.footnote.startswith(
+        "Without a price of their own, and so without a column: memories, synchronisation. Input: "
+    )

@@ -71,6 +71,8 @@ def test_a_broken_limit_shows(tmp_path: Path) -> None:
     assert re.search(r"\n  out .* ██████ 150 %", text(cores))
     assert "!" in text(cores).splitlines()[-8]
     assert page(cores, "chain").count('class="bar over"') == 1
+    far = [replace(core, shares={limit: 1000 * share for limit, share in core.shares.items()}) for core in cores.cores]
+    assert re.search(r"\n  out .* ██████ 150000 %", text(replace(cores, cores=tuple(far))))
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from dataclasses import replace
 from snn2chip.hw_models.results import Range
 from snn2chip.report import EnergyReport
 from snn2chip.report.headline import cautions, findings, headline
-from tests.report.builder import DENSE, STATIC, full_report, network, priced
+from tests.report.builder import DENSE, STATIC, full_report, network, on_array, priced
 
 PRICES = {"a": Range(1e-12, 2e-12, 3e-12), "b": Range(1e-12, 1e-12, 10e-12)}
 
@@ -15,7 +15,7 @@ PRICES = {"a": Range(1e-12, 2e-12, 3e-12), "b": Range(1e-12, 1e-12, 10e-12)}
 def test_own_network_needs_less() -> None:
     report = EnergyReport((priced("own", {"a": 1}, PRICES), priced("rival", {"a": 4}, PRICES)))
     assert headline(report) == (
-        "own needs 75 % less dynamic energy per inference than rival on loihi2, at 99.1 % against 99.1 % accuracy."
+        "own needs 75 % less dynamic energy per inference than rival on loihi2, both at 99.1 % accuracy."
     )
 
 
@@ -94,6 +94,8 @@ def test_cautions_follow_from_the_data() -> None:
     measured = replace(spiking.chip.numbers[0], kind="measured")
     spiking = replace(spiking, chip=replace(spiking.chip, numbers=(measured,)))
     assert cautions(EnergyReport((spiking,))) == ()
+    array = on_array(own, 170e3)
+    assert f"computes, and {array.chip.name} executes it as one." in cautions(EnergyReport((array,)))[0]
 
 
 def test_a_large_static_share_is_told_with_what_it_is_in_a_stream() -> None:

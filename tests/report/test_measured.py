@@ -158,6 +158,7 @@ def test_chips_without_prices_of_their_own_are_refused(networks: list[NetworkRep
     [
         ("network,joules\n", r"the first line must be 'report,joules'"),
         ("", r"the first line must be 'report,joules', not nothing"),
+        ("PK\x03\x04" + 999 * "a", r"the first line must be 'report,joules', not 'PK\\x03\\x04a{1,40}$"),
         ("report,joules\n", r"it holds no measurement"),
         ("report,joules\n0.json\n", r"measured\.csv, line 2: two values are needed"),
         ("report,joules\n0.json,1e-6,3\n", r"measured\.csv, line 2: two values are needed"),

@@ -119,6 +119,11 @@ def test_the_tile_of_an_array_counts_products() -> None:
     assert "8 steps; in a stream one inference every 5.00 µs" in words
 
 
+def test_the_tile_of_a_latency_without_time_counts_steps() -> None:
+    words = " ".join(PageText(render_page(EnergyReport((without_time(network("own")),)))).words)
+    assert "latency 8 steps in a stream one inference every step; the model knows no time" in words
+
+
 @pytest.mark.parametrize("form", [WIDE, NARROW])
 def test_no_mark_of_the_events_hides_another(form: Format) -> None:
     """Networks that send the same events everywhere: each has marks at heights of its own, below the bar."""

@@ -52,6 +52,7 @@ def test_shares_and_changes() -> None:
     assert points(-0.0044) == "-0.44 points"
     assert change(2.0, 1.5) == "-25 %"
     assert change(0.0, 1.5) == "from zero"
+    assert change(4.0, 55.0) == "+1275 %"
     assert change(1.5, 1.5) == "same"
     assert percent(None) == points(None) == count(None) == factor(None) == "n/a"
 
