@@ -24,7 +24,7 @@ class _Candidate:
 
     @property
     def said(self) -> str:
-        return f"{self.model.placement.arrangement}: {self.interval:.6g} cycles and {self.joules:.4g} J"
+        return f"{self.model.placement.arrangement}: {self.interval:.6g} cycles and {1e9 * self.joules:.4g} nJ"
 
 
 def fastest(placement: Placement, activity: Activity, events: Events) -> Placement:
@@ -36,11 +36,11 @@ def fastest(placement: Placement, activity: Activity, events: Events) -> Placeme
     measured = {name: tally.events for name, tally in activity.tallies.items()}
     found = [_candidate(each, activity, events) for each in (optimised(placement, measured), placement)]
     best = min(found, key=lambda candidate: candidate.interval)
-    said = " and ".join(candidate.said for candidate in found)
+    said = "; ".join(candidate.said for candidate in found)
     return replace(
         best.model.placement,
         compared=f"Of two placements the one with the shorter interval between inferences was taken, "
-        f"{best.model.placement.arrangement} (interval, and energy of hops and crossings; {said}).",
+        f"{best.model.placement.arrangement} (interval, and energy of hops and crossings, of each: {said}).",
     )
 
 

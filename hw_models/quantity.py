@@ -101,8 +101,15 @@ def parse_table(entry: Mapping[str, Any], dimension: str, sources: Mapping[str, 
     x, y = (tuple(float(value) for value in axis) for axis in zip(*points, strict=True))
     if any(second <= first for first, second in pairwise(x)):
         raise Malformed("the x of its points must ascend")
-    text = ", ".join(f"{a:g}: {b:g}" for a, b in zip(x, y, strict=True)) + f" {entry['unit']} by {entry['x_unit']}"
+    text = (
+        ", ".join(f"{a:g}: {b:g}" for a, b in zip(x, y, strict=True)) + f" {entry['unit']}" + _by(str(entry["x_unit"]))
+    )
     return Table(tuple(v * x_factor for v in x), tuple(v * factor for v in y), text, kind, source)
+
+
+def _by(x_unit: str) -> str:
+    """What the points of a table depend on; of a bare number the note says what it counts."""
+    return "" if x_unit == "1" else f" by {x_unit}"
 
 
 def _is_point(point: Any) -> bool:

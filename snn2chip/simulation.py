@@ -163,6 +163,8 @@ def _run(contender: Contender, report: Callable[[str], None], timing: str, place
 
 def _names(asked: Sequence[str] | None, read: artifact.Artifact) -> list[str]:
     if asked is not None:
+        if _NONE in asked and len(asked) > 1:
+            raise UserError(f"baseline {_NONE!r} stands for no baselines at all: leave it out beside others")
         return [name for name in asked if name != _NONE]
     shipped = zoo.FAIR_SETS.get(str(read.description.training.get("dataset")), {})
     return [name for name in _SHOWN if name in shipped]
@@ -204,6 +206,8 @@ def _own_on_array(name: str, chip: str, own: Contender) -> Contender:
 
 
 def _other(label: str, folder: str, own: Contender) -> Contender:
+    if label == own.label:
+        raise UserError(f"baseline {label!r}: one's own network is called so, too: give {folder} another label")
     with naming(f"baseline {label!r}"):
         read = artifact.read(folder)
         samples, its_own = _fitting(read.graph, read.samples, own.samples)

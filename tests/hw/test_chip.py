@@ -293,6 +293,15 @@ def test_a_number_may_be_set_by_a_dotted_key(tmp_path: Path) -> None:
         load_chip(path)
 
 
+def test_a_table_by_a_bare_number_leaves_its_unit_to_the_note() -> None:
+    barrier = load_chip("loihi2").times["barrier"].known
+    assert barrier is not None
+    assert barrier.text == "1: 113, 32: 200, 8192: 14000, 24576: 16000 ns"
+    sram = load_chip("lemaire-45nm").prices["sram_access"].known
+    assert sram is not None
+    assert sram.text.endswith(" pJ by KiB")
+
+
 def test_showing_a_chip_prints_every_number_and_source(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["chips", "show", "loihi1-sanafe"]) == 0
     text = capsys.readouterr().out

@@ -66,8 +66,8 @@ def test_the_report_says_what_was_compared(crowded: Chip) -> None:
         travel = [row for row in report.totals.actions if row.action in TRAVEL]
         assert len(travel) == len(TRAVEL)
         joules = sum(row.energy.nominal for row in travel)
-        (said,) = re.findall(rf"{name}: {interval(report):.6g} cycles and (\S+) J", note)
-        assert float(said) == pytest.approx(joules, rel=1e-3, abs=0)
+        (said,) = re.findall(rf"{name}: {interval(report):.6g} cycles and (\S+) nJ", note)
+        assert float(said) * 1e-9 == pytest.approx(joules, rel=1e-3, abs=0)
 
 
 def test_without_detailed_timing_no_placement_is_fastest(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from snn2chip import api, nn, simulation, zoo
+from snn2chip import api, artifact, nn, simulation, zoo
 from snn2chip.artifact import Samples
 from snn2chip.errors import UserError
 from tests.artifacts import few, written
@@ -48,6 +48,14 @@ def test_every_shipped_network_resolves_by_name(digits: Path, name: str) -> None
 def test_a_label_stands_for_one_network(digits: Path) -> None:
     with pytest.raises(UserError, match="two baselines would be called 'a'"):
         simulation.simulate(digits, "unit", baselines=[f"a={digits}", f"a={digits}"])
+    own = artifact.read(digits).description.name
+    with pytest.raises(UserError, match=f"baseline '{own}': one's own network is called so, too"):
+        simulation.simulate(digits, "unit", baselines=[f"{own}={digits}"])
+
+
+def test_none_beside_others_is_refused(digits: Path) -> None:
+    with pytest.raises(UserError, match="baseline 'none' stands for no baselines at all: leave it out beside others"):
+        simulation.simulate(digits, "unit", baselines=["none", "binary"])
 
 
 def test_the_usual_ones_stand_there_unasked(digits: Path) -> None:
