@@ -68,7 +68,7 @@ def _placed(placement: Placement) -> Iterator[str]:
         )
         yield (
             f"The placement breaks limits of {placement.chip.name}: {reasons}. Energies and times are for a chip that "
-            "could hold the network."
+            "could hold the network, on which nothing was cut because of these limits."
         )
     if (beyond := placement.beyond) is not None:
         yield (

@@ -6,12 +6,9 @@ same number. The outbox of core c is queue ``4 * tiles + cores + c``, and the ho
 picoseconds from the start of a step.
 
 Two things follow from the rules of 0007 and make this fast:
-
 - A core is the only reader of its buffer, so when it ends a message is known when the port starts to move that message
   there: `_take` works out all of it, and nothing happens later. So is the moment at which the buffer has a place again.
 - All servers of one service time form a *lane*: their services end in the order in which they began.
-
-All that is compiled stands in this one file, for what is kept on disk is told to be stale by its file alone.
 """
 
 from __future__ import annotations
@@ -31,6 +28,8 @@ EAST, WEST, NORTH, SOUTH = range(4)
 #: Why the first message of a core's last busy period came no sooner.
 TRAVEL, CONTENTION, BACK_PRESSURE, BEHIND = range(4)
 NEVER = int(np.iinfo(np.int64).max)
+#: No ``time << bits | server`` may come to this, so that none is beyond `NEVER` (`steps.check_times` does the rest).
+TOO_LATE = 1 << 62
 NONE = -1
 
 
@@ -114,8 +113,7 @@ def _show(step: Step, number: int, now: int) -> None:
     queue = step.queues[_at(number)]
     wanted = step.routes[_at(queue["routes"] + step.messages[_at(queue["head"])]["core"])]
     server = step.servers[_at(wanted)]
-    queue["wanted"], queue["since"] = wanted, now
-    queue["mark"] = server["used"] - max(server["ends"] - now, 0)
+    queue["wanted"], queue["since"], queue["mark"] = wanted, now, server["used"] - max(server["ends"] - now, 0)
     server["asking"] += 1
     server["askers"] += number
     if server["asking"] == 1 and server["source"] == NONE:
@@ -174,8 +172,7 @@ def _take(step: Step, number: int, message: Any, arrives: int) -> int:
         core["travel"], core["contention"] = message["travel"], message["contention"]
         core["back_pressure"] = message["back_pressure"]
     core["taken"] = begins + message["work"]
-    core["used"] += message["work"]
-    core["served"] += 1
+    core["used"], core["served"] = core["used"] + message["work"], core["served"] + 1
     place = core["place"]
     step.finished[_at(ring + place)] = core["taken"]
     core["place"] = place = place + 1 if place + 1 < step.buffer else 0
@@ -275,14 +272,16 @@ def _front(step: Step, lane: int) -> int:
 
 @compiled
 def _loop(step: Step) -> None:
-    """From moment to moment until nothing goes on."""
+    """From moment to moment until nothing goes on, or until a time is `TOO_LATE`: OverflowError."""
     now, bits, lanes, sleeping, width = 0, step.bits, step.lanes, step.sleeping, step.lane_width
     while True:
         _start_listed(step, now)
         key = sleeping[1]
         for lane in range(0, len(lanes), width):
             key = min(key, lanes[_at(_front(step, lane))])
-        if key == NEVER:
+        if key >= TOO_LATE:
+            if key < NEVER:
+                raise OverflowError
             return
         now = key >> bits
         for lane in range(0, len(lanes), width):
@@ -338,6 +337,7 @@ def _filled(mesh: tuple[Any, ...], messages: Table, axons: tuple[Ints, ...], fir
                 end = _write(messages, end, axons, fired[rows[branch]], branch)
         queue = queues[len(servers) + outbox]
         queue["head"], queue["held"] = begin, end - begin
+    buffer = min(buffer, end + 1)  # more places are never in use
     sleeping = np.full(len(cores) + 3, NEVER)
     sleeping[0] = 0
     return Step(
@@ -377,7 +377,7 @@ def run_steps(
     per_queue: Ints,
     per_server: Ints,
 ) -> None:
-    """Run steps, each until every core has taken in its messages.
+    """Run steps, each until every core has taken in its messages. Raises OverflowError for times near `TOO_LATE`.
 
     Args:
         mesh: the fields of `snn2chip.hw_models.detailed.topology.Tables`, in their order.

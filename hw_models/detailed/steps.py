@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from snn2chip.errors import UserError
 from snn2chip.hw_models.detailed.axons import Axons
-from snn2chip.hw_models.detailed.kernel import Ints, run_steps
+from snn2chip.hw_models.detailed.kernel import TOO_LATE, Ints, run_steps
 from snn2chip.hw_models.detailed.topology import Mesh
 
 NO_ROW = -1
@@ -123,5 +124,28 @@ def _run(machine: Machine, sent: Ints, updating: Ints, sending: Ints) -> Trace:
     queues = 4 * mesh.tiles + 2 * mesh.cores + 1
     intake = np.zeros((len(sent), mesh.cores, 7), np.int64)
     waited, used = np.zeros((queues, 2), np.int64), np.zeros((queues - 1, 2), np.int64)
-    run_steps(tuple(mesh.tables), tuple(axons)[:-1], machine.fired, sent.astype(np.int64), intake, waited, used)
+    check_times(mesh, axons)
+    try:
+        run_steps(tuple(mesh.tables), tuple(axons)[:-1], machine.fired, sent.astype(np.int64), intake, waited, used)
+    except OverflowError as error:
+        raise _too_long(mesh) from error
     return Trace(intake, updating, sending, machine.barrier, waited, used)
+
+
+def check_times(mesh: Mesh, axons: Axons) -> None:
+    """UserError for messages so long that the kernel, which looks at the time of a moment, could miss `TOO_LATE`.
+
+    What begins there ends later: a core may have a full buffer to take in, and a link a message to move.
+    """
+    tables, messages = mesh.tables, min(mesh.tables.buffer, int(axons.copies.sum())) + 1
+    longest = max(int(axons.work.max(initial=0)) * messages, int(tables.servers["service"].max(initial=0)))
+    if longest >= TOO_LATE >> tables.bits + 2:
+        raise _too_long(mesh)
+
+
+def _too_long(mesh: Mesh) -> UserError:
+    seconds = (TOO_LATE >> mesh.tables.bits) / 1e12
+    return UserError(
+        f"a step of detailed timing may last {seconds:.3g} s on this mesh, and one lasts longer: mend the units of "
+        f"[times] in the chip file, or use summary timing"
+    )

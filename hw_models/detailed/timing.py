@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from snn2chip.errors import UserError
+from snn2chip.hw_models.chip import Chip
 from snn2chip.hw_models.detailed.axons import arms_of, axons_of, slots_of
 from snn2chip.hw_models.detailed.events import Events
 from snn2chip.hw_models.detailed.kernel import EAST, NORTH, SOUTH, WEST, Ints
@@ -16,6 +18,9 @@ from snn2chip.hw_models.detailed.topology import mesh_of, picoseconds
 from snn2chip.hw_models.detailed.visits import Visits
 from snn2chip.hw_models.neurocore import Neurocores
 from snn2chip.hw_models.results import Latency
+
+#: Seconds. A neuron's update or a synapse's operation of 2**40 picoseconds leaves room for 2**23 of them in a core.
+LONGEST = 1
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,7 @@ class Timed:
 
 def machine_of(cores: Neurocores, events: Events) -> Machine:
     """The placed network and what happened on it. Raises UserError naming a key that the chip file lacks."""
+    _check_times(cores.chip)
     slots, arms, visits = slots_of(cores.placement), arms_of(cores), Visits(cores, events)
     x, y = (np.array([getattr(slot, axis) for slot in slots], np.int64) for axis in "xy")
     return Machine(
@@ -42,6 +48,16 @@ def machine_of(cores: Neurocores, events: Events) -> Machine:
         idle=np.array([visits.idle(slot) for slot in slots], np.int64),
         barrier=picoseconds(cores.barrier_cycles() / cores.frequency),
     )
+
+
+def _check_times(chip: Chip) -> None:
+    """UserError for a time so long that sums of picoseconds could exceed 63 bits."""
+    for action, price in chip.times.items():
+        if price.quantity is not None and price.quantity.value > LONGEST:
+            raise UserError(
+                f"chip file {chip.path}: [times] {action} is {price.quantity.value:g} s, but detailed timing follows "
+                f"actions of at most {LONGEST} s: mend its unit, or use summary timing"
+            )
 
 
 def time(cores: Neurocores, events: Events) -> Timed:

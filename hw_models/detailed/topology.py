@@ -156,11 +156,14 @@ def _lanes(service: Ints) -> tuple[Ints, Ints]:
 
 def _routes(tile_of: Ints, tiles: int, width: int) -> NDArray[np.int32]:
     """The link or port that leads from each tile to each core: ``[tiles, cores]``; x first."""
-    tile, core = np.arange(tiles)[:, None], np.arange(len(tile_of))
-    right, below = tile_of % width - tile % width, tile_of // width > tile // width
-    along_x, along_y = np.where(right > 0, EAST, WEST), np.where(below, SOUTH, NORTH)
-    link = 4 * tile + np.where(right != 0, along_x, along_y)
-    return np.where(tile_of == tile, 4 * tiles + core, link).astype(np.int32)
+    routes, core = np.empty((tiles, len(tile_of)), np.int32), np.arange(len(tile_of))
+    for begin in range(0, tiles, 64):  # all at once take ten times the memory, of which large meshes have none to spare
+        tile = np.arange(begin, min(begin + 64, tiles))[:, None]
+        right, below = tile_of % width - tile % width, tile_of // width > tile // width
+        along_x, along_y = np.where(right > 0, EAST, WEST), np.where(below, SOUTH, NORTH)
+        link = 4 * tile + np.where(right != 0, along_x, along_y)
+        routes[begin : begin + 64] = np.where(tile_of == tile, 4 * tiles + core, link)
+    return routes
 
 
 def _time(chip: Chip, action: str) -> int:

@@ -185,6 +185,45 @@ def test_a_chip_without_links_is_refused(tmp_path: Path, missing: str, message: 
         timed(chain(), images(chain()), load_chip(path))
 
 
+def test_times_that_no_chip_has_are_refused(tmp_path: Path) -> None:
+    """A second a hop is still exact: all that takes a nanosecond is lost in it; beyond, the action is named."""
+    found = {}
+    for value in (1, 2):
+        path = tmp_path / "slow.toml"
+        quantity = f'{{ value = {value}, unit = "s", kind = "assumed", source = "unit" }}'
+        lines = [f"times.{hop} = {quantity}" for hop in ("hop_x", "hop_y")]
+        path.write_text("\n".join(['name = "slow"', 'inherits = "unit"', *lines]), encoding="utf-8")
+        found[value] = load_chip(path)
+    report = simulate(chain(), images(chain()), None, found[1], timing="detailed")
+    assert report.latency.cycles is not None
+    assert report.latency.cycles > 1e9
+    with pytest.raises(UserError, match=r"slow\.toml: \[times\] hop_x is 2 s, but detailed timing follows actions of"):
+        simulate(chain(), images(chain()), None, found[2], timing="detailed")
+
+
+@pytest.mark.parametrize(
+    ("time", "inputs", "outputs", "neurons"), [("hop_x", 512, 64, 1), ("synaptic_operation", 16, 10_000, 10_000)]
+)
+def test_steps_that_are_too_long_are_refused(
+    tmp_path: Path, time: str, inputs: int, outputs: int, neurons: int
+) -> None:
+    """32,256 messages over the host's first link, or 16 of 10,000 operations each, where all of it takes a second."""
+    nodes = (
+        Node("x", Input((inputs,), 1)),
+        Node("l", Linear(frozen(np.ones((outputs, inputs)), np.int8)), ("x",)),
+        Node("n", MultiLevelIF(frozen(np.ones(outputs), np.int32), 1), ("l",)),
+        Node("fc", Linear(frozen(np.ones((1, outputs)), np.int8)), ("n",)),
+        Node("out", Readout(), ("fc",)),
+    )
+    path = tmp_path / "slow.toml"
+    sizes = {"limits.neurons_per_core": neurons, "limits.buffer_messages": 64, "structure.cores": 256}
+    lines = [f'{key} = {{ value = {n}, unit = "1", kind = "assumed", source = "unit" }}' for key, n in sizes.items()]
+    lines.append(f'times.{time} = {{ value = 1, unit = "s", kind = "assumed", source = "unit" }}')
+    path.write_text("\n".join(['name = "slow"', 'inherits = "unit"', *lines]), encoding="utf-8")
+    with pytest.raises(UserError, match=r"a step of detailed timing may last \S+ s on this mesh, and one lasts longer"):
+        simulate(Graph(nodes, 1), np.ones((1, inputs), np.uint8), None, load_chip(path), timing="detailed")
+
+
 def test_several_chips_need_the_time_between_them(tmp_path: Path) -> None:
     path = tmp_path / "small.toml"
     number = '{ value = 2, unit = "1", kind = "assumed", source = "convention" }'

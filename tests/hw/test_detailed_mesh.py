@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -111,6 +112,32 @@ def test_steps_do_not_depend_on_one_another(step: dict[str, Any], data: st.DataO
     assert together[0].tolist() == np.concatenate([found[0] for found in alone]).tolist()
     for place in (1, 2):
         assert together[place].tolist() == np.sum([found[place] for found in alone], axis=0).tolist()
+
+
+def queueing(messages: int, ticks: int, places: int = 2) -> dict[str, Any]:
+    """Messages from one core to the next, of which every service takes `ticks`."""
+    outboxes = [[Message(1, ticks)] * messages, [], []]
+    times = dict.fromkeys(("hop_x", "hop_y", "crossing"), ticks)
+    return {"tiles": [(0, 0), (1, 0)], "outboxes": outboxes, "columns": 2, "places": places, **times}
+
+
+@pytest.mark.parametrize("messages", [1, 40])
+def test_times_are_exact_or_refused(messages: int) -> None:
+    """From well below to beyond what 63 bits hold beside the number of a server (4 bits here)."""
+    done, first = [], run_fast(queueing(messages, 1))[1][0, 1, 0]
+    for power in range(40, 62):
+        try:
+            done.append(run_fast(queueing(messages, 1 << power))[1][0, 1, 0] == first << power)
+        except OverflowError:
+            break
+    assert all(done)
+    assert 10 < len(done) < 21
+
+
+def test_a_buffer_larger_than_all_messages_takes_no_room() -> None:
+    large, enough = (run_fast(queueing(20, 3, places)) for places in (10**12, 21))
+    for found, expected in zip(large[1:], enough[1:], strict=True):
+        assert found.tolist() == expected.tolist()
 
 
 def links(mesh: Mesh, slow: SlowMesh) -> dict[int, Any]:
