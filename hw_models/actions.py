@@ -31,6 +31,17 @@ NEUROCORE: Mapping[str, str] = {
     "delay_write": "write of a message that has to wait for alignment",
 }
 
+#: Of these, what depends on where cores lie.
+TRAVEL = frozenset({"hop_x", "hop_y", "payload_bit_hop", "chip_crossing"})
+#: What the events that a population sends cause, and what those that reach it do.
+SENDING = TRAVEL | {"spike_out", "message", "axon_out_read"}
+ARRIVING = frozenset(
+    {
+        *("synaptic_operation", "payload_multiply", "synapse_read", "axon_in_read"),
+        *("accumulator_read", "accumulator_write", "delay_write", "delay_read"),
+    }
+)
+
 #: What an analytic model with one memory of the exact size per tensor does (Lemaire et al. 2022).
 FORMULA: Mapping[str, str] = {
     "accumulate": "addition at the width of the potential: synaptic operations, biases and soft resets",

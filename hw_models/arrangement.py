@@ -42,7 +42,7 @@ def check_arrangement(name: str, detailed: bool = False) -> None:
             "'optimised'"
         )
     if name not in (*ARRANGEMENTS, FASTEST):
-        raise UserError(f"placement {name!r} is unknown: give {' or '.join(map(repr, ARRANGEMENTS))}")
+        raise UserError(f"placement {name!r} is unknown: give {', '.join(map(repr, ARRANGEMENTS))} or {FASTEST!r}")
 
 
 def arranged(placement: Placement, name: str, events: Mapping[str, Array] | None = None) -> Placement:

@@ -10,20 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snn2chip.graph import Array, Region
+from snn2chip.hw_models.actions import ARRIVING, SENDING
 from snn2chip.hw_models.activity import Activity
 from snn2chip.hw_models.needs import rows_of
 from snn2chip.hw_models.placement import Placement
 from snn2chip.hw_models.traffic import Traffic, alike, along_channels, met_and_places, words_met
 from snn2chip.lowering import Population, Projection, Role
-
-#: What the events that reach a population cause, and what those that it sends do.
-ARRIVING = frozenset(
-    {
-        *("synaptic_operation", "payload_multiply", "synapse_read", "axon_in_read"),
-        *("accumulator_read", "accumulator_write", "delay_write", "delay_read"),
-    }
-)
-SENDING = frozenset({"spike_out", "message", "axon_out_read", "hop_x", "hop_y", "payload_bit_hop", "chip_crossing"})
 
 #: One number per core that holds a part of the population.
 PerCore = NDArray[np.int64]

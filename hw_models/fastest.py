@@ -5,15 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from snn2chip.hw_models import pricing
+from snn2chip.hw_models.actions import TRAVEL
 from snn2chip.hw_models.activity import Activity
 from snn2chip.hw_models.arrangement import optimised
 from snn2chip.hw_models.detailed import timing
 from snn2chip.hw_models.detailed.events import Events
 from snn2chip.hw_models.neurocore import Neurocores
 from snn2chip.hw_models.placement import Placement
-
-#: What depends on where cores lie.
-_TRAVEL = ("hop_x", "hop_y", "payload_bit_hop", "chip_crossing")
 
 
 @dataclass(frozen=True)
@@ -47,5 +45,5 @@ def fastest(placement: Placement, activity: Activity, events: Events) -> Placeme
 def _candidate(placement: Placement, activity: Activity, events: Events) -> _Candidate:
     model = Neurocores(placement.network, placement.chip, placement)
     interval = timing.report(timing.time(model, events), model.latency(activity)).interval_cycles
-    rows = (row for layer in model.layers(activity) for row in layer.actions if row.action in _TRAVEL)
+    rows = (row for layer in model.layers(activity) for row in layer.actions if row.action in TRAVEL)
     return _Candidate(model, interval, pricing.energy(rows).nominal)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable
 
+from snn2chip.hw_models.actions import ARRIVING, NEUROCORE, SENDING
 from snn2chip.hw_models.results import ActionRow, NetworkReport
 from snn2chip.report.energy_report import EnergyReport
 from snn2chip.report.tables import Row, Sheet
@@ -13,21 +14,18 @@ from snn2chip.report.units import quantity
 #: The parts in the order of the table. The actions of analytic models are arithmetic or memory accesses.
 PARTS = ("synapses", "neurons", "arithmetic", "memories", "messages", "synchronisation", "input", "static")
 
-_SYNAPSES = frozenset({"synaptic_operation", "payload_multiply"})
-_NEURONS = frozenset(
-    {"neuron_update_active", "neuron_update_inactive", "level_compare", "level_shift", "leak_multiply"}
-)
-_MESSAGES = frozenset({"spike_out", "message", "hop_x", "hop_y", "payload_bit_hop", "chip_crossing"})
-
 
 def part_of(action: str) -> str:
     """The part that an action of a layer belongs to."""
-    for part, actions in (("synapses", _SYNAPSES), ("neurons", _NEURONS), ("messages", _MESSAGES)):
-        if action in actions:
-            return part
+    if action.endswith(("_read", "_write")):
+        return "memories"
     if action == "barrier":
         return "synchronisation"
-    return "memories" if action.endswith(("_read", "_write")) else "arithmetic"
+    if action in SENDING:
+        return "messages"
+    if action in ARRIVING:
+        return "synapses"
+    return "neurons" if action in NEUROCORE else "arithmetic"
 
 
 def breakdown(network: NetworkReport) -> dict[str, float | None]:

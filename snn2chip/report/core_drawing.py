@@ -11,9 +11,8 @@ from typing import Any
 from snn2chip.hw_models.results import CoreTable
 from snn2chip.report.core_map import NAMES, Core, CoreMap
 from snn2chip.report.cores import percent_of_limit
-from snn2chip.report.side_by_side import memory
 from snn2chip.report.tables import Row, Sheet
-from snn2chip.report.units import count, quantity
+from snn2chip.report.units import count, memory, quantity
 
 #: Pixels: a core, the gap between cores, the frame of a tile, and the lines inside a core.
 _WIDE, _GAP, _FRAME, _NAME, _LINE = 54.0, 3.0, 4.0, 12.0, 7.0

@@ -9,7 +9,7 @@ from snn2chip.report import prices
 from snn2chip.report.energy_report import EnergyReport, energy_delay
 from snn2chip.report.prices import Swing
 from snn2chip.report.tables import Row, Sheet
-from snn2chip.report.units import UNKNOWN, count, factor, percent, quantity, quantity_range
+from snn2chip.report.units import UNKNOWN, count, factor, memory, percent, quantity, quantity_range
 
 #: Numbers shown for one's own network: those beyond are small beside them.
 _SHOWN = 3
@@ -40,18 +40,6 @@ _COSTS = (
     "steps, as trained. Trained: from a checkpoint of its own. Derived: another network's, executed otherwise. "
     "Unknown: its artifact does not say how it was trained."
 )
-
-
-def memory(bits: int | None) -> str:
-    """``654321`` bits as ``79.9 KiB``."""
-    if bits is None:
-        return UNKNOWN
-    size = bits / 8.0
-    for unit in ("B", "KiB", "MiB"):
-        if size < 1024:
-            return f"{size:.3g} {unit}"
-        size /= 1024
-    return f"{size:.3g} GiB"
 
 
 def uncertainty(report: EnergyReport) -> Sheet:

@@ -27,6 +27,18 @@ def quantity(value: float | None, unit: str, digits: int = _DIGITS) -> str:
     return f"{_fixed(mantissa, power - group, digits)} {_PREFIXES[group]}{unit}"
 
 
+def memory(bits: int | None) -> str:
+    """``654321`` bits as ``79.9 KiB``."""
+    if bits is None:
+        return UNKNOWN
+    size = bits / 8.0
+    for unit in ("B", "KiB", "MiB"):
+        if size < 1024:
+            return f"{size:.3g} {unit}"
+        size /= 1024
+    return f"{size:.3g} GiB"
+
+
 def count(value: float | None, digits: int = _DIGITS) -> str:
     """``12345.6`` as ``12.3 k``; whole numbers below a thousand stay whole, and no prefix makes a count smaller."""
     if value is None:

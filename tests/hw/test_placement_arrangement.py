@@ -177,7 +177,7 @@ def test_the_search_for_many_cores_saves_a_third_of_the_links(tmp_path: Path, mo
 @pytest.mark.parametrize(
     ("chip", "name", "says"),
     [
-        ("unit", "best", "placement 'best' is unknown: give 'default' or 'optimised'"),
+        ("unit", "best", "placement 'best' is unknown: give 'default', 'optimised' or 'fastest'"),
         (
             "dense-45nm",
             "optimised",
