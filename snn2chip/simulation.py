@@ -74,7 +74,8 @@ def simulate(
             than the frames of the samples have is fed those of its own artifact.
         report: told what goes on.
         timing: ``detailed`` follows every message on the mesh, on every chip with cores; `chip` has to be one.
-        placement: ``optimised`` moves layers on the mesh so that messages travel less; `chip` has to have cores.
+        placement: ``optimised`` moves cores on the mesh so that messages travel less, ``fastest`` takes the better of
+            it and the default by detailed timing; `chip` has to have cores.
     Raises: UserError where there are no inputs, or a folder, chip or name is unknown.
     """
     read = artifact.read(folder or api.newest_artifact())
@@ -189,9 +190,12 @@ def _baselines(names: Sequence[str], own: Contender) -> list[Contender]:
         else:
             known = [*fair_set, *(f"{each}-{form}" for each in (_ANN, _OWN) for form in ANN_FORMS)]
             raise UserError(f"baseline {name!r} is unknown: give LABEL=DIR, or one of {', '.join(known)}")
-    labels = [each.label for each in found]
+    labels = [own.label, *(each.label for each in found)]
     if twice := next((label for label in labels if labels.count(label) > 1), None):
-        raise UserError(f"two baselines would be called {twice!r}: name each once, or give LABEL=DIR with a new label")
+        raise UserError(
+            f"two networks would be called {twice!r}: name with --baseline what is to be shown, each under a label of "
+            "its own (LABEL=DIR)"
+        )
     return found
 
 
@@ -206,8 +210,6 @@ def _own_on_array(name: str, chip: str, own: Contender) -> Contender:
 
 
 def _other(label: str, folder: str, own: Contender) -> Contender:
-    if label == own.label:
-        raise UserError(f"baseline {label!r}: one's own network is called so, too: give {folder} another label")
     with naming(f"baseline {label!r}"):
         read = artifact.read(folder)
         samples, its_own = _fitting(read.graph, read.samples, own.samples)

@@ -46,10 +46,10 @@ def test_every_shipped_network_resolves_by_name(digits: Path, name: str) -> None
 
 
 def test_a_label_stands_for_one_network(digits: Path) -> None:
-    with pytest.raises(UserError, match="two baselines would be called 'a'"):
+    with pytest.raises(UserError, match="two networks would be called 'a'"):
         simulation.simulate(digits, "unit", baselines=[f"a={digits}", f"a={digits}"])
     own = artifact.read(digits).description.name
-    with pytest.raises(UserError, match=f"baseline '{own}': one's own network is called so, too"):
+    with pytest.raises(UserError, match=f"two networks would be called '{own}'"):
         simulation.simulate(digits, "unit", baselines=[f"{own}={digits}"])
 
 
