@@ -11,10 +11,10 @@ from snn2chip.errors import UserError
 from snn2chip.hw_models.chip import Chip
 from snn2chip.hw_models.detailed.axons import arms_of, axons_of, slots_of
 from snn2chip.hw_models.detailed.events import Events
-from snn2chip.hw_models.detailed.kernel import EAST, NORTH, SOUTH, WEST, Ints
+from snn2chip.hw_models.detailed.kernel import Ints
 from snn2chip.hw_models.detailed.results import CoreRow, DetailedTiming, LinkRow, PathRow, TimelineRow
 from snn2chip.hw_models.detailed.steps import Machine, Trace, alone, stream
-from snn2chip.hw_models.detailed.topology import mesh_of, picoseconds
+from snn2chip.hw_models.detailed.topology import STEPS, mesh_of, picoseconds
 from snn2chip.hw_models.detailed.visits import Visits
 from snn2chip.hw_models.neurocore import Neurocores
 from snn2chip.hw_models.results import Latency
@@ -135,11 +135,10 @@ def _timeline(trace: Trace, cycle: float) -> Iterator[TimelineRow]:
 
 def _links(timed: Timed, cycle: float, interval: float) -> Iterator[LinkRow]:
     mesh, samples = timed.machine.mesh, len(timed.alone)
-    moves = {EAST: (1, 0), WEST: (-1, 0), NORTH: (0, -1), SOUTH: (0, 1)}
     used = np.sum([trace.used for trace in timed.alone], axis=0)
     waited = np.sum([trace.waited for trace in timed.alone], axis=0) / cycle
     for link in map(int, np.flatnonzero(used[: 4 * mesh.tiles, 0])):
-        x, y, (right, down) = (link // 4) % mesh.width, link // 4 // mesh.width, moves[link % 4]
+        x, y, (right, down) = (link // 4) % mesh.width, link // 4 // mesh.width, STEPS[link % 4]
         busy = float(used[link, 1]) / cycle
         yield LinkRow(
             x,

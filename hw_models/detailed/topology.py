@@ -29,7 +29,8 @@ from snn2chip.hw_models.detailed.kernel import (
     Table,
 )
 
-_STEPS = {EAST: (1, 0), WEST: (-1, 0), NORTH: (0, -1), SOUTH: (0, 1)}
+#: Columns and rows from a tile to its neighbour in each direction.
+STEPS = {EAST: (1, 0), WEST: (-1, 0), NORTH: (0, -1), SOUTH: (0, 1)}
 
 
 class Tables(NamedTuple):
@@ -131,7 +132,7 @@ def build(
 
 
 def _neighbour(tile: int, direction: int, width: int, height: int) -> int | None:
-    x, y = tile % width + _STEPS[direction][0], tile // width + _STEPS[direction][1]
+    x, y = tile % width + STEPS[direction][0], tile // width + STEPS[direction][1]
     return y * width + x if 0 <= x < width and 0 <= y < height else None
 
 

@@ -45,7 +45,7 @@ T=10. Networks of your own stand beside artifacts that you name."""
         "--placement",
         choices=("default", "optimised", "fastest"),
         default="default",
-        help="optimised moves layers on the mesh so that messages travel less; fastest takes the better of both by "
+        help="optimised moves cores on the mesh so that messages travel less; fastest takes the better of both by "
         "detailed timing (default: row by row)",
     )
     parser.add_argument(
