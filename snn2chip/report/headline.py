@@ -170,12 +170,18 @@ def _does_not_fit(report: EnergyReport) -> str:
     unfit = [item for item in report.networks if item.placement and item.placement.get("fits") is False]
     hopeless = [item for item in unfit if _limits(item) - {"cores"}]
     several = ", ".join(item.label for item in unfit if item not in hopeless)
-    broken = ", ".join(f"{item.label} breaks {' and '.join(sorted(_limits(item)))}" for item in hopeless)
-    return " ".join(
-        [
-            *([f"Not on one chip: {several}."] if several else []),
-            *([f"{broken}: the figures are for a chip that could hold it (see the notes)."] if hopeless else []),
-        ]
+    groups: dict[str, list[str]] = {}
+    for item in hopeless:
+        groups.setdefault(" and ".join(sorted(_limits(item))), []).append(item.label)
+    said = [_breaking(labels, limits) for limits, labels in groups.items()]
+    return " ".join([*([f"Not on one chip: {several}."] if several else []), *said])
+
+
+def _breaking(labels: list[str], limits: str) -> str:
+    one = len(labels) == 1
+    return (
+        f"{', '.join(labels)} {'breaks' if one else 'break'} {limits}: the figures are for a chip that could hold "
+        f"{'it' if one else 'them'} (see the notes)."
     )
 
 

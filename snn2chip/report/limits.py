@@ -11,7 +11,7 @@ from decimal import Decimal, InvalidOperation
 from snn2chip.errors import UserError
 from snn2chip.hw_models.results import NetworkReport
 from snn2chip.report.energy_report import energy_delay
-from snn2chip.report.units import UNKNOWN, count, percent, quantity
+from snn2chip.report.units import count, percent, quantity
 
 _SIZES = ("1e-15", "1e-12", "1e-9", "1e-6", "1e-3", "1")
 _JOULES, _SECONDS = ("fJ", "pJ", "nJ", "uJ", "mJ", "J"), ("ps", "ns", "us", "ms", "s")
@@ -112,4 +112,4 @@ def _shown(metric: str, value: float) -> str:
     if metric == "accuracy":
         return percent(value, 2)
     unit = {"energy": "J", "dynamic": "J", "latency": "s", "edp": "J s"}.get(metric, "")
-    return quantity(value, unit) if unit else count(value) or UNKNOWN
+    return quantity(value, unit) if unit else count(value)

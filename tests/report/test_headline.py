@@ -138,3 +138,6 @@ def test_a_limit_that_no_number_of_chips_would_keep() -> None:
     text = " ".join(cautions(EnergyReport((own, big))))
     assert "Not on one chip: big." in text
     assert "own breaks axons_in_per_core and cores: the figures are for a chip that could hold it" in text
+    alike = replace(network("alike"), placement=own.placement)
+    text = " ".join(cautions(EnergyReport((own, big, alike))))
+    assert "own, alike break axons_in_per_core and cores: the figures are for a chip that could hold them" in text
