@@ -58,7 +58,8 @@ class Store:
         """The store in `folder`, made where nothing is there. Raises: UserError where something else is there."""
         mark = folder / _MARK
         if not mark.is_file():
-            if folder.exists() and (not folder.is_dir() or _strangers(folder)):
+            unknown = folder.exists() and (not folder.is_dir() or _strangers(folder))
+            if unknown and not mark.is_file():  # looked for again: another sweep may have made the store by now
                 raise UserError(f"{folder}: it exists and is no store of a sweep: choose another --out, or remove it")
             with _writing(folder):
                 for name in _FOLDERS:

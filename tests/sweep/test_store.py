@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from snn2chip.errors import UserError
+from snn2chip.sweep import store as module
 from snn2chip.sweep.store import Store
 from tests.sweep.watching import counted
 
@@ -115,6 +116,20 @@ def test_a_store_that_another_sweep_is_making_is_joined(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as threads:
         made = threads.map(Store.create, [tmp_path / "many"] * 64)
     assert len({store.id for store in made}) == 1
+
+
+def test_a_store_that_is_made_while_one_looks_is_joined(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another sweep makes it, and begins, between this one's look at the mark and its look at the folder."""
+    looked = module._strangers
+
+    def meanwhile(folder: Path) -> list[str]:
+        monkeypatch.undo()
+        Store.create(folder).log("start", KEY)
+        return looked(folder)
+
+    monkeypatch.setattr(module, "_strangers", meanwhile)
+    assert Store.create(tmp_path).id == Store(tmp_path).id
+    assert (tmp_path / "log.jsonl").is_file()
 
 
 def test_a_store_that_cannot_be_written_is_named(store: Store) -> None:
